@@ -1,0 +1,339 @@
+"""Configuration as frozen values: one dataclass tree that code, node, tools and documentation share.
+
+Each field carries its description and its allowed values in its metadata, so the ROS parameter
+descriptors and the README's table are generated from here and defaults stand in one place only.
+``EngineConfig`` is what ``StreamingEngine`` needs; ``NodeConfig`` adds what only the node needs. The
+dotted path of a field is its parameter name: ``window.size``, ``depth.encoding``.
+"""
+
+from collections.abc import Iterator, Mapping
+import dataclasses
+from dataclasses import dataclass, field
+import re
+from typing import Any
+
+from da3_ros.errors import ConfigError
+
+DEPTH_ENCODINGS = ('32FC1', '16UC1')
+_FRAME_ID = re.compile(r'^[A-Za-z_][A-Za-z0-9_/]*$')
+_CAMERA_NAME = re.compile(r'^[A-Za-z][A-Za-z0-9_]*(/[A-Za-z][A-Za-z0-9_]*)*$')
+_DEVICE = re.compile(r'^(auto|cpu|cuda(:\d+)?)$')
+
+
+def parameter(
+    default: Any,
+    description: str,
+    *,
+    choices: tuple | None = None,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    dynamic: bool = False,
+) -> Any:
+    """Declare one leaf of the tree; ``dynamic`` ones may change while the node is running."""
+    metadata = {
+        'description': description,
+        'choices': choices,
+        'minimum': minimum,
+        'maximum': maximum,
+        'read_only': not dynamic,
+    }
+    return field(default=default, metadata=metadata)
+
+
+def group(config_type: type) -> Any:
+    """Declare one branch of the tree."""
+    return field(default_factory=config_type)
+
+
+@dataclass(frozen=True)
+class Config:
+    """Base of every group: checks types, choices and ranges once, when the value is made."""
+
+    def __post_init__(self) -> None:
+        """Raise ``ConfigError`` for the first field whose value is not allowed."""
+        for f in dataclasses.fields(self):
+            if f.metadata:
+                object.__setattr__(self, f.name, _checked(f, getattr(self, f.name)))
+
+
+def _checked(f: dataclasses.Field, value: Any) -> Any:
+    """Return ``value`` in the type of the field's default, or raise a ``ConfigError``."""
+    wanted = type(f.default)
+    if wanted is float and type(value) is int:
+        value = float(value)
+    if wanted is tuple and isinstance(value, list):
+        value = tuple(value)
+    if type(value) is not wanted:
+        raise ConfigError(
+            f"'{f.name}' is {value!r} of type {type(value).__name__}; expected {wanted.__name__}."
+        )
+    choices, low, high = (f.metadata[key] for key in ('choices', 'minimum', 'maximum'))
+    if choices is not None and value not in choices:
+        allowed = ', '.join(repr(c) for c in choices)
+        raise ConfigError(f"'{f.name}' is {value!r}; allowed are {allowed}.")
+    # Written so that NaN fails too.
+    if low is not None and not value >= low:
+        raise ConfigError(f"'{f.name}' is {value!r}; expected at least {low}.")
+    if high is not None and not value <= high:
+        raise ConfigError(f"'{f.name}' is {value!r}; expected at most {high}.")
+    return value
+
+
+@dataclass(frozen=True)
+class WindowConfig(Config):
+    """The views that go through the network together."""
+
+    size: int = parameter(
+        8,
+        'Views in the window, reference and newest included; time per frame grows with it.',
+        minimum=2,
+        maximum=64,
+    )
+
+
+@dataclass(frozen=True)
+class KeyframeConfig(Config):
+    """When a frame becomes a keyframe and when the reference moves."""
+
+    max_overlap: float = parameter(
+        0.75,
+        'A frame becomes a keyframe when less than this share of it is seen by every keyframe.',
+        minimum=0.0,
+        maximum=1.0,
+        dynamic=True,
+    )
+    min_parallax_deg: float = parameter(
+        8.0,
+        'A frame becomes a keyframe when its median parallax to the nearest keyframe is larger.',
+        minimum=0.1,
+        maximum=90.0,
+        dynamic=True,
+    )
+    min_reference_overlap: float = parameter(
+        0.15,
+        'The reference moves to a younger keyframe when the newest frame overlaps it by less.',
+        minimum=0.0,
+        maximum=1.0,
+        dynamic=True,
+    )
+    max_count: int = parameter(
+        2000,
+        'Keyframes kept in the map; the oldest ones are forgotten beyond it.',
+        minimum=2,
+        maximum=1_000_000,
+    )
+
+
+@dataclass(frozen=True)
+class ScaleConfig(Config):
+    """Where the size of the map comes from."""
+
+    source: str = parameter(
+        'none',
+        'none: up to scale, the first view has a median depth of 1; '
+        'fixed: one network unit of the first window is scale.fixed metres.',
+        choices=('none', 'fixed'),
+    )
+    fixed: float = parameter(
+        1.0,
+        'Metres per network unit of the first window, for scale.source fixed.',
+        minimum=1e-6,
+        maximum=1e6,
+    )
+
+
+@dataclass(frozen=True)
+class EngineConfig(Config):
+    """What ``StreamingEngine`` needs to know; no ROS in it."""
+
+    model: str = parameter(
+        'embedded',
+        'embedded, a Hugging Face id such as depth-anything/DA3-SMALL, or the path of a '
+        '.safetensors file or of a directory that holds one.',
+    )
+    device: str = parameter('auto', 'auto (CUDA where there is a GPU), cpu, cuda or cuda:N.')
+    precision: str = parameter(
+        'auto',
+        'Precision of the network; auto is bf16 on a GPU that has it, fp16 on another, fp32 on a CPU.',
+        choices=('auto', 'fp32', 'bf16', 'fp16'),
+    )
+    resolution: int = parameter(
+        0,
+        'Longest side of the image that the network sees, in pixels; 0 is the size that the model '
+        'was made for (504 for the official ones).',
+        minimum=0,
+        maximum=2016,
+    )
+    max_stamp_jump_s: float = parameter(
+        1.0,
+        'A stamp that goes back by more than this is a new start (a bag that loops) and resets the '
+        'map; by less, the frame is dropped.',
+        minimum=0.0,
+        maximum=3600.0,
+    )
+    window: WindowConfig = group(WindowConfig)
+    keyframe: KeyframeConfig = group(KeyframeConfig)
+    scale: ScaleConfig = group(ScaleConfig)
+
+    def __post_init__(self) -> None:
+        """Raise ``ConfigError`` for the first field whose value is not allowed."""
+        super().__post_init__()
+        if not self.model.strip():
+            raise ConfigError(
+                "'model' is empty; expected 'embedded', a Hugging Face id or a path."
+            )
+        if not _DEVICE.match(self.device):
+            raise ConfigError(
+                f"'device' is {self.device!r}; expected 'auto', 'cpu', 'cuda' or 'cuda:N'."
+            )
+
+
+@dataclass(frozen=True)
+class FramesConfig(Config):
+    """Names of the coordinate frames (REP 105)."""
+
+    map: str = parameter('map', 'Frame of the map; parent of every pose that is published.')
+    odom: str = parameter('odom', 'Odometry frame, the child of the map frame for tf: odom.')
+    camera: str = parameter(
+        '', "Optical frame of the camera; empty takes the frame_id of each image's header."
+    )
+
+    def __post_init__(self) -> None:
+        """Raise ``ConfigError`` for a name that tf2 would refuse."""
+        super().__post_init__()
+        for name in ('map', 'odom', 'camera'):
+            value = getattr(self, name)
+            if not _FRAME_ID.match(value) and (value or name != 'camera'):
+                raise ConfigError(f"'{name}' is {value!r}; expected a frame id such as 'map'.")
+
+
+@dataclass(frozen=True)
+class DepthConfig(Config):
+    """The published depth image."""
+
+    encoding: str = parameter(
+        '32FC1',
+        '32FC1 (metres, NaN is invalid) or 16UC1 (millimetres, 0 is invalid); REP 117, REP 118.',
+        choices=DEPTH_ENCODINGS,
+        dynamic=True,
+    )
+    min_confidence: float = parameter(
+        0.0,
+        'Depth with a lower confidence is published as invalid; the network gives 1 and up.',
+        minimum=0.0,
+        maximum=1e6,
+        dynamic=True,
+    )
+    max_range: float = parameter(
+        0.0,
+        'Depth beyond this is published as invalid [m]; 0 is no limit.',
+        minimum=0.0,
+        maximum=1e6,
+        dynamic=True,
+    )
+
+
+@dataclass(frozen=True)
+class PointsConfig(Config):
+    """The published point cloud."""
+
+    stride: int = parameter(
+        1, 'Every n-th row and column of the depth image.', minimum=1, maximum=64, dynamic=True
+    )
+
+
+@dataclass(frozen=True)
+class QosConfig(Config):
+    """Quality of service; a best-effort input takes reliable and best-effort publishers alike."""
+
+    input_reliability: str = parameter(
+        'best_effort',
+        'Reliability of the image and camera_info subscriptions.',
+        choices=('best_effort', 'reliable'),
+    )
+    output_reliability: str = parameter(
+        'reliable',
+        'Reliability of the outputs; reliable also serves best-effort subscribers.',
+        choices=('best_effort', 'reliable'),
+    )
+    output_depth: int = parameter(
+        5, 'Messages kept per output topic (keep last).', minimum=1, maximum=1000
+    )
+
+
+@dataclass(frozen=True)
+class NodeConfig(EngineConfig):
+    """Everything that the node can be told: the engine's tree and the ROS side."""
+
+    cameras: tuple = parameter(
+        ('',),
+        'Camera names, each the prefix of its topics; one empty name is one camera, no prefix.',
+    )
+    transport: str = parameter(
+        'raw',
+        'raw subscribes to image, compressed to image/compressed.',
+        choices=('raw', 'compressed'),
+    )
+    autostart: bool = parameter(True, 'Configure and activate without being told to.')
+    tf: str = parameter(
+        'camera',
+        'none; camera: map to the optical frame; odom: map to the odometry frame, for a robot that '
+        'has its own odom to camera transforms (REP 105).',
+        choices=('none', 'camera', 'odom'),
+    )
+    save_directory: str = parameter(
+        '~/.ros/da3_ros', 'Directory under which ~/save_map writes, one new folder a call.'
+    )
+    frames: FramesConfig = group(FramesConfig)
+    depth: DepthConfig = group(DepthConfig)
+    points: PointsConfig = group(PointsConfig)
+    qos: QosConfig = group(QosConfig)
+
+    def __post_init__(self) -> None:
+        """Raise ``ConfigError`` for the first field whose value is not allowed."""
+        super().__post_init__()
+        if not self.cameras or any(not isinstance(name, str) for name in self.cameras):
+            raise ConfigError(f"'cameras' is {self.cameras!r}; expected a list of names or [''].")
+        if len(set(self.cameras)) != len(self.cameras):
+            raise ConfigError(f"'cameras' is {self.cameras!r}; expected every name once.")
+        for name in self.cameras:
+            if not _CAMERA_NAME.match(name) and (name or len(self.cameras) > 1):
+                raise ConfigError(
+                    f"'cameras' holds {name!r}; expected a topic prefix such as 'front' "
+                    "(only a single camera may have an empty name)."
+                )
+
+
+def leaves(config: Config, prefix: str = '') -> Iterator[tuple[str, dataclasses.Field, Any]]:
+    """Yield (dotted name, field, value) of every parameter of a tree, in the order of declaration."""
+    for f in dataclasses.fields(config):
+        value = getattr(config, f.name)
+        if isinstance(value, Config):
+            yield from leaves(value, f'{prefix}{f.name}.')
+        else:
+            yield prefix + f.name, f, value
+
+
+def replaced(config: Config, values: Mapping[str, Any]) -> Config:
+    """Return a new tree in which the parameters named by dotted paths have new values.
+
+    Raises
+    ------
+    ConfigError
+        If a name does not exist or a value is not allowed; ``config`` is untouched.
+
+    """
+    own: dict[str, Any] = {}
+    nested: dict[str, dict[str, Any]] = {}
+    names = {f.name for f in dataclasses.fields(config)}
+    for name, value in values.items():
+        head, _, tail = name.partition('.')
+        if head not in names or bool(tail) != isinstance(getattr(config, head), Config):
+            raise ConfigError(f"There is no parameter '{name}' in {type(config).__name__}.")
+        if tail:
+            nested.setdefault(head, {})[tail] = value
+        else:
+            own[head] = value
+    for head, inner in nested.items():
+        own[head] = replaced(getattr(config, head), inner)
+    return dataclasses.replace(config, **own)

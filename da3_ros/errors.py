@@ -1,0 +1,32 @@
+"""The one exception tree of the package: every error raised on purpose is a ``Da3Error``."""
+
+
+class Da3Error(Exception):
+    """Base of every error that the package raises on purpose; its text is one full sentence."""
+
+
+class ConfigError(Da3Error, ValueError):
+    """A parameter has a value that it may not have."""
+
+
+class InputError(Da3Error, ValueError):
+    """An argument of a public function has the wrong shape, type or range."""
+
+
+class WeightsError(Da3Error):
+    """Network weights are missing, damaged or belong to another network."""
+
+
+class FrameError(InputError):
+    """One frame cannot be used; the stream goes on without it.
+
+    ``reason`` is the short name under which such drops are counted, e.g. ``frame_stamp``.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class RegistrationError(Da3Error):
+    """A window has too little in common with the map to be placed in it."""
