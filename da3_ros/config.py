@@ -1,9 +1,9 @@
-"""Configuration as frozen values: one dataclass tree that code, node, tools and documentation share.
+"""Configuration as frozen values: one tree that code, node, tools and documentation share.
 
 Each field carries its description and its allowed values in its metadata, so the ROS parameter
 descriptors and the README's table are generated from here and defaults stand in one place only.
-``EngineConfig`` is what ``StreamingEngine`` needs; ``NodeConfig`` adds what only the node needs. The
-dotted path of a field is its parameter name: ``window.size``, ``depth.encoding``.
+``EngineConfig`` is what ``StreamingEngine`` needs; ``NodeConfig`` adds what only the node needs.
+The dotted path of a field is its parameter name: ``window.size``, ``depth.encoding``.
 """
 
 from collections.abc import Iterator, Mapping
@@ -117,7 +117,7 @@ class KeyframeConfig(Config):
         dynamic=True,
     )
     max_count: int = parameter(
-        2000,
+        500,
         'Keyframes kept in the map; the oldest ones are forgotten beyond it.',
         minimum=2,
         maximum=1_000_000,
@@ -154,7 +154,8 @@ class EngineConfig(Config):
     device: str = parameter('auto', 'auto (CUDA where there is a GPU), cpu, cuda or cuda:N.')
     precision: str = parameter(
         'auto',
-        'Precision of the network; auto is bf16 on a GPU that has it, fp16 on another, fp32 on a CPU.',
+        'Precision of the network; auto is bf16 on a GPU that has it, fp16 on other GPUs, fp32 '
+        'on a CPU.',
         choices=('auto', 'fp32', 'bf16', 'fp16'),
     )
     resolution: int = parameter(
@@ -166,8 +167,8 @@ class EngineConfig(Config):
     )
     max_stamp_jump_s: float = parameter(
         1.0,
-        'A stamp that goes back by more than this is a new start (a bag that loops) and resets the '
-        'map; by less, the frame is dropped.',
+        'A stamp that goes back by more than this is a new start (a bag that loops) and resets '
+        'the map; by less, the frame is dropped.',
         minimum=0.0,
         maximum=3600.0,
     )
@@ -277,8 +278,8 @@ class NodeConfig(EngineConfig):
     autostart: bool = parameter(True, 'Configure and activate without being told to.')
     tf: str = parameter(
         'camera',
-        'none; camera: map to the optical frame; odom: map to the odometry frame, for a robot that '
-        'has its own odom to camera transforms (REP 105).',
+        'none; camera: map to the optical frame; odom: map to the odometry frame, for a robot '
+        'that has its own odom to camera transforms (REP 105).',
         choices=('none', 'camera', 'odom'),
     )
     save_directory: str = parameter(
@@ -300,12 +301,12 @@ class NodeConfig(EngineConfig):
             if not _CAMERA_NAME.match(name) and (name or len(self.cameras) > 1):
                 raise ConfigError(
                     f"'cameras' holds {name!r}; expected a topic prefix such as 'front' "
-                    "(only a single camera may have an empty name)."
+                    '(only a single camera may have an empty name).'
                 )
 
 
 def leaves(config: Config, prefix: str = '') -> Iterator[tuple[str, dataclasses.Field, Any]]:
-    """Yield (dotted name, field, value) of every parameter of a tree, in the order of declaration."""
+    """Yield (dotted name, field, value) of every parameter of a tree, as declared."""
     for f in dataclasses.fields(config):
         value = getattr(config, f.name)
         if isinstance(value, Config):

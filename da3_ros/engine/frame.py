@@ -4,19 +4,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 import enum
 
-import numpy as np
-
 from da3_ros.errors import FrameError
 from da3_ros.geometry.cameras import Distortion
+import numpy as np
 
 
 @dataclass(frozen=True)
 class Frame:
     """One image of one camera, as it came from the sensor.
 
-    ``rgb`` (H, W, 3) uint8; ``stamp_ns`` nanoseconds, growing for each camera; ``intrinsics`` (3, 3)
-    pixels of ``rgb``, or None to use the network's own; ``map_from_camera`` (4, 4) a pose that is
-    already known, OpenCV optical frame, or None; ``distortion`` is removed before anything else.
+    ``rgb`` (H, W, 3) uint8; ``stamp_ns`` nanoseconds, growing for each camera; ``intrinsics`` (3,
+    3) pixels of ``rgb``, or None to use the network's own; ``map_from_camera`` (4, 4) a pose that
+    is already known, OpenCV optical frame, or None; ``distortion`` is removed before anything
+    else.
     """
 
     camera: str
@@ -71,10 +71,10 @@ class View:
     """What the engine knows of one new frame, all of it in the one gauge and scale of the map.
 
     ``depth_m`` (h, w) float32 along the optical axis, NaN where invalid; in metres when the status
-    says ``is_metric``, else in map units. ``confidence`` (h, w) float32, 1 and up. ``rgb`` (h, w, 3)
-    uint8, the pixels that the depth belongs to. ``intrinsics`` (3, 3) pixels at the size of the depth.
-    ``map_from_camera`` (4, 4) float64. ``pose_covariance`` (6, 6): x, y, z, rotations about the fixed
-    x, y, z axes of the map (REP 103), m² and rad².
+    says ``is_metric``, else in map units. ``confidence`` (h, w) float32, 1 and up. ``rgb`` (h, w,
+    3) uint8, the pixels that the depth belongs to. ``intrinsics`` (3, 3) pixels at the size of the
+    depth. ``map_from_camera`` (4, 4) float64. ``pose_covariance`` (6, 6): x, y, z, rotations about
+    the fixed x, y, z axes of the map (REP 103), m² and rad².
     """
 
     camera: str
@@ -90,7 +90,7 @@ class View:
 
 @dataclass(frozen=True)
 class EngineStatus:
-    """How the engine is doing after an update; the fields mean what ``da3_ros/msg/Status`` says."""
+    """How the engine is doing after an update; fields mean what ``da3_ros/msg/Status`` says."""
 
     state: TrackingState = TrackingState.WAITING
     views_in_window: int = 0

@@ -1,0 +1,38 @@
+"""Choosing where and in what precision the network runs, from the names in the configuration."""
+
+from da3_ros.errors import ConfigError
+import torch
+
+_PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
+
+
+def resolve_device(name: str) -> torch.device:
+    """Return the device of ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+
+    Raises
+    ------
+    ConfigError
+        If a GPU is asked for by name and is not there; only ``auto`` falls back to the CPU.
+
+    """
+    if name == 'auto':
+        name = 'cuda' if torch.cuda.is_available() else 'cpu'
+    device = torch.device(name)
+    if device.type == 'cuda' and (device.index or 0) >= torch.cuda.device_count():
+        raise ConfigError(
+            f"'device' is '{name}', but PyTorch {torch.__version__} sees "
+            f'{torch.cuda.device_count()} CUDA devices; install a CUDA build and a driver that fits '
+            "it, or set device to 'cpu' or 'auto'."
+        )
+    return device
+
+
+def resolve_precision(name: str, device: torch.device) -> torch.dtype:
+    """Return the type of the network's weights; ``auto`` is the fastest that is native."""
+    if name != 'auto':
+        return _PRECISIONS[name]
+    if device.type == 'cpu':
+        return torch.float32
+    # Older GPUs emulate bfloat16, slower and in more memory than float16.
+    native = torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.bfloat16 if native else torch.float16

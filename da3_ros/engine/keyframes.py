@@ -1,0 +1,146 @@
+"""Keyframes: the views that the map is made of, and the rule that says which frame becomes one.
+
+Shapes: H W network image.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from da3_ros.config import KeyframeConfig
+from da3_ros.engine.runner import WindowView
+from da3_ros.geometry.transforms import blend, invert
+import numpy as np
+import torch
+
+# Observations after which a running average keeps a constant weight, so that it can still follow.
+_MAX_OBSERVATIONS = 10
+# A point this much farther than what the keyframe sees there is hidden behind it.
+_OCCLUSION = 1.15
+# Points of the newest frame that the overlap is measured with, at most.
+_OVERLAP_SAMPLES = 2000
+
+
+@dataclass(eq=False)
+class Keyframe:
+    """A view with a place in the map, refined each time the network sees it again.
+
+    ``depth`` (H, W) along the optical axis in map units, ``weight`` (H, W) the confidence
+    collected so far, ``rgb`` (H, W, 3) uint8, ``intrinsics`` (3, 3) pixels, ``map_from_camera``
+    (4, 4) float64.
+    """
+
+    view: WindowView
+    rgb: np.ndarray
+    intrinsics: np.ndarray
+    depth: torch.Tensor
+    weight: torch.Tensor
+    map_from_camera: np.ndarray
+    observations: int = 1
+
+    def refine(
+        self, depth: torch.Tensor, confidence: torch.Tensor, map_from_camera: np.ndarray
+    ) -> None:
+        """Take one more look at this view, already in map units, into the running averages.
+
+        Depth is averaged in logarithms, weighted by confidence: its errors are relative. Averaging
+        what each window says anew is what keeps a map of short windows from drifting.
+        """
+        share = confidence / (self.weight + confidence)
+        seen = torch.isfinite(depth) & (depth > 0)
+        refined = torch.exp((1 - share) * self.depth.log() + share * depth.log())
+        self.depth = torch.where(seen, refined, self.depth)
+        self.weight = torch.where(seen, self.weight + confidence, self.weight)
+        self.observations += 1
+        if self.observations > _MAX_OBSERVATIONS:
+            self.weight = self.weight * (_MAX_OBSERVATIONS / (_MAX_OBSERVATIONS + 1))
+        weight = 1.0 / min(self.observations, _MAX_OBSERVATIONS)
+        self.map_from_camera = blend(self.map_from_camera, map_from_camera, weight)
+
+    def archive(self) -> None:
+        """Keep only what the map needs, in half the room, once the view has left the window."""
+        image = self.view.image.new_empty(0)
+        self.view = WindowView(self.view.key, self.view.camera, self.view.stamp_ns, image)
+        # Confidence is at least 1, and halves hold depth to 0.05 %; beyond 65504 there is no map.
+        self.depth = self.depth.clamp_max(6e4).half().cpu()
+        self.weight = self.weight.clamp_max(6e4).half().cpu()
+
+
+@dataclass(frozen=True)
+class Covisibility:
+    """How two views of the same place relate: shared share of the first, and median parallax."""
+
+    overlap: float
+    parallax_deg: float
+
+
+def sample_points(depth: torch.Tensor, intrinsics: np.ndarray, count: int) -> torch.Tensor:
+    """Return about ``count`` points (N, 3) of a depth image (H, W), on a grid, valid ones only."""
+    step = max(1, int((depth.numel() / count) ** 0.5))
+    coarse = depth[step // 2 :: step, step // 2 :: step]
+    v, u = torch.meshgrid(
+        torch.arange(coarse.shape[0], device=depth.device) * step + step // 2,
+        torch.arange(coarse.shape[1], device=depth.device) * step + step // 2,
+        indexing='ij',
+    )
+    x = (u - intrinsics[0, 2]) / intrinsics[0, 0] * coarse
+    y = (v - intrinsics[1, 2]) / intrinsics[1, 1] * coarse
+    points = torch.stack([x, y, coarse], dim=-1).reshape(-1, 3)
+    return points[torch.isfinite(points).all(dim=1) & (points[:, 2] > 0)]
+
+
+def covisibility(
+    points_in_map: torch.Tensor, map_from_camera: np.ndarray, keyframe: Keyframe
+) -> Covisibility:
+    """Return how much of a view's points (N, 3) a keyframe sees, and the parallax between them.
+
+    A point counts as seen when it falls into the keyframe's image and is not hidden behind what
+    the keyframe sees there.
+    """
+    if len(points_in_map) == 0:
+        return Covisibility(0.0, 180.0)
+    height, width = keyframe.depth.shape
+    camera_from_map = points_in_map.new_tensor(invert(keyframe.map_from_camera))
+    k = keyframe.intrinsics
+    points = points_in_map @ camera_from_map[:3, :3].T + camera_from_map[:3, 3]  # (N, 3)
+    z = points[:, 2].clamp_min(1e-9)
+    u = (k[0, 0] * points[:, 0] / z + k[0, 2]).round().clamp(-1, width).long()
+    v = (k[1, 1] * points[:, 1] / z + k[1, 2]).round().clamp(-1, height).long()
+    inside = (points[:, 2] > 0) & (u >= 0) & (u < width) & (v >= 0) & (v < height)
+    surface = keyframe.depth[v.clamp(0, height - 1), u.clamp(0, width - 1)]
+    seen = inside & (z < _OCCLUSION * surface)
+    if not seen.any():
+        return Covisibility(0.0, 180.0)
+    here = points_in_map[seen] - points_in_map.new_tensor(map_from_camera[:3, 3])
+    there = points_in_map[seen] - points_in_map.new_tensor(keyframe.map_from_camera[:3, 3])
+    # atan2 of cross and dot keeps small angles exact, where acos would lose them.
+    angle = torch.atan2(torch.linalg.cross(here, there).norm(dim=1), (here * there).sum(dim=1))
+    return Covisibility(float(seen.float().mean()), float(torch.rad2deg(angle.median())))
+
+
+class KeyframeRule:
+    """Decides which frames become keyframes: those that no keyframe sees well enough already."""
+
+    def __init__(self, config: KeyframeConfig) -> None:
+        """Take the thresholds."""
+        self._config = config
+
+    def is_new(self, to_keyframes: Iterable[Covisibility]) -> bool:
+        """Tell whether every keyframe sees too little of a view, or from elsewhere."""
+        return not any(
+            c.overlap >= self._config.max_overlap
+            and c.parallax_deg <= self._config.min_parallax_deg
+            for c in to_keyframes
+        )
+
+    def is_reference_behind(self, to_reference: Covisibility) -> bool:
+        """Tell whether the view has left what the reference sees."""
+        return to_reference.overlap < self._config.min_reference_overlap
+
+
+def overlap_points(
+    depth: torch.Tensor, intrinsics: np.ndarray, map_from_camera: np.ndarray
+) -> torch.Tensor:
+    """Return the points (N, 3) in the map that stand for a view when overlaps are measured."""
+    points = sample_points(depth, intrinsics, _OVERLAP_SAMPLES)
+    matrix = points.new_tensor(map_from_camera)
+    return points @ matrix[:3, :3].T + matrix[:3, 3]

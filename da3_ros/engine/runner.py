@@ -1,0 +1,97 @@
+"""Running the network over a window of views: the interface, and the plain runner behind it.
+
+Shapes: V views, H W network image.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from da3_ros.geometry.transforms import invert
+from da3_ros.model import AnyViewNet, normalise_poses
+import numpy as np
+import torch
+
+
+@dataclass(frozen=True)
+class WindowView:
+    """One view as the network takes it.
+
+    ``key`` is unique to the view for as long as the engine lives, so that what a runner keeps for
+    it can be found again. ``image`` (3, H, W) float32, normalised; ``intrinsics`` (3, 3) pixels of
+    that image and ``world_from_camera`` (4, 4) where they are known.
+    """
+
+    key: int
+    camera: str
+    stamp_ns: int
+    image: torch.Tensor
+    intrinsics: np.ndarray | None = None
+    world_from_camera: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class WindowPrediction:
+    """What the network says of a window, in a gauge and a scale of the window's own.
+
+    ``depth`` and ``confidence`` (V, H, W) float32; ``window_from_camera`` (V, 4, 4) float64 and
+    ``intrinsics`` (V, 3, 3) float64 are NumPy: they are small, and what follows is scalar work.
+    """
+
+    depth: torch.Tensor
+    confidence: torch.Tensor
+    window_from_camera: np.ndarray
+    intrinsics: np.ndarray
+
+
+class Runner(Protocol):
+    """Anything that predicts a window; view 0 is the reference, the others have no order."""
+
+    def infer(self, views: Sequence[WindowView]) -> WindowPrediction:
+        """Predict all views of a window; all images have the same size."""
+        ...
+
+
+class EagerRunner:
+    """The network, run as it is written: the reference for every faster runner."""
+
+    def __init__(self, net: AnyViewNet) -> None:
+        """Take a network that already is on its device and in its precision."""
+        self._net = net
+
+    @torch.inference_mode()
+    def infer(self, views: Sequence[WindowView]) -> WindowPrediction:
+        """Predict all views of a window; poses go to the network when every view has one."""
+        parameter = next(self._net.parameters())
+        images = torch.stack([view.image for view in views])[None]  # (1, V, 3, H, W)
+        poses, intrinsics = _known_cameras(views)
+        prediction = self._net(
+            images.to(parameter), camera_from_world=poses, intrinsics=intrinsics, reference='first'
+        )
+        camera_from_window = _homogeneous(prediction.camera_from_world[0])
+        return WindowPrediction(
+            depth=prediction.depth[0].float(),
+            confidence=prediction.depth_conf[0].float(),
+            window_from_camera=invert(camera_from_window),
+            intrinsics=prediction.intrinsics[0].double().cpu().numpy(),
+        )
+
+
+def _known_cameras(
+    views: Sequence[WindowView],
+) -> tuple[torch.Tensor, torch.Tensor] | tuple[None, None]:
+    """Return normalised camera_from_world (1, V, 4, 4) and K (1, V, 3, 3), or None twice."""
+    if any(view.world_from_camera is None or view.intrinsics is None for view in views):
+        return None, None
+    world_from_camera = torch.as_tensor(np.stack([view.world_from_camera for view in views]))
+    intrinsics = torch.as_tensor(np.stack([view.intrinsics for view in views]))
+    camera_from_world = normalise_poses(torch.linalg.inv(world_from_camera)[None])
+    device = views[0].image.device
+    return camera_from_world.float().to(device), intrinsics[None].float().to(device)
+
+
+def _homogeneous(b_from_a: torch.Tensor) -> np.ndarray:
+    """Return (V, 4, 4) float64 NumPy of (V, 3, 4)."""
+    matrices = np.tile(np.eye(4), (len(b_from_a), 1, 1))
+    matrices[:, :3] = b_from_a.double().cpu().numpy()
+    return matrices

@@ -1,0 +1,338 @@
+"""The engine: frames in, depth and poses in one map out.
+
+One ``push`` is one turn of the loop: prepare the new frames, run the window, register it to the
+map, refine what the map knows, and decide what the map keeps.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+import time
+
+from da3_ros.config import EngineConfig, leaves
+from da3_ros.engine.admission import Admission
+from da3_ros.engine.device import resolve_device, resolve_precision
+from da3_ros.engine.frame import EngineStatus, Frame, KeyframePose, TrackingState, Update, View
+from da3_ros.engine.intrinsics import IntrinsicsEstimate
+from da3_ros.engine.keyframes import covisibility, Keyframe, KeyframeRule, overlap_points
+from da3_ros.engine.map_file import save_map
+from da3_ros.engine.preprocess import preprocess, Preprocessed
+from da3_ros.engine.registration import register, Registration
+from da3_ros.engine.runner import EagerRunner, Runner, WindowPrediction, WindowView
+from da3_ros.engine.scale import MapScale
+from da3_ros.engine.window import Window
+from da3_ros.errors import ConfigError, FrameError, RegistrationError
+from da3_ros.geometry.cameras import undistort
+from da3_ros.geometry.transforms import BODY_FROM_OPTICAL
+from da3_ros.model import load_model
+import numpy as np
+import torch
+
+# A window that agrees less with the map than this is published but does not change the map.
+_MIN_INLIERS_TO_REFINE = 0.5
+# Windows in a row that fit nowhere before the map is given up.
+_MAX_LOST = 10
+
+
+@dataclass(frozen=True)
+class _NewView:
+    """A frame that is ready for the network; ``intrinsics`` (3, 3) at its size, once known."""
+
+    frame: Frame
+    prepared: Preprocessed
+    view: WindowView
+    intrinsics: np.ndarray | None
+
+
+class StreamingEngine:
+    """Keeps a window of views going through the network and one map behind it.
+
+    Not thread-safe: one thread pushes. The first frame ever pushed sets the map's origin: it is at
+    its ``map_from_camera`` if it has one, else the camera is taken to be level, at the origin,
+    looking along the map's x axis (REP 103). The map's unit is a metre when the status says so.
+    """
+
+    def __init__(self, config: EngineConfig, runner: Runner | None = None) -> None:
+        """Load the network that ``config`` names, or take a runner that stands for it.
+
+        Raises
+        ------
+        WeightsError
+            If the weights are missing, damaged or of another network.
+        ConfigError
+            If the device is not there.
+
+        """
+        self.device = resolve_device(config.device)
+        self.model_name, self.is_trained, self.licence = config.model, True, ''
+        self._resolution = config.resolution
+        if runner is None:
+            net = load_model(
+                config.model, self.device, resolve_precision(config.precision, self.device)
+            )
+            self.model_name, self.is_trained = net.source_name, net.is_trained
+            self.licence = net.licence
+            self._resolution = config.resolution or net.config.resolution
+            runner = EagerRunner(net)
+        self._runner = runner
+        self._config = config
+        self._rule = KeyframeRule(config.keyframe)
+        self._scale = MapScale(config.scale)
+        self._window = Window(config.window.size)
+        self._map: list[Keyframe] = []
+        self._next_key = 0
+        self.reset()
+
+    @property
+    def status(self) -> EngineStatus:
+        """The status after the last push, also when that push raised."""
+        return self._status
+
+    @property
+    def keyframes(self) -> tuple[KeyframePose, ...]:
+        """All keyframes of the map, oldest first, where they are believed to be now."""
+        return tuple(
+            KeyframePose(k.view.camera, k.view.stamp_ns, k.map_from_camera.copy())
+            for k in self._map
+        )
+
+    def reset(self) -> None:
+        """Forget the map and the window; the next frame starts a new map."""
+        self._window.clear()
+        self._map.clear()
+        self._admission = Admission(self._resolution, self._config.max_stamp_jump_s)
+        self._estimates: dict[str, IntrinsicsEstimate] = {}
+        self._lost = 0
+        self._status = EngineStatus(scale_source=self._scale.source)
+
+    def configure(self, config: EngineConfig) -> None:
+        """Take new values of the parameters that may change while running.
+
+        Raises
+        ------
+        ConfigError
+            If another parameter differs too; nothing changes then.
+
+        """
+        before, after = _engine_leaves(self._config), _engine_leaves(config)
+        for (name, read_only, old), (_, _, new) in zip(before, after, strict=True):
+            if old != new and read_only:
+                raise ConfigError(
+                    f"'{name}' cannot change while the engine runs; make a new engine for it."
+                )
+        self._config = config
+        self._rule = KeyframeRule(config.keyframe)
+
+    def warm_up(self, width: int = 640, height: int = 480) -> None:
+        """Run the network once on an empty image, so that the first frame is not the slow one."""
+        image = np.zeros((height, width, 3), np.uint8)
+        view = self._prepare(Frame('', 0, image)).view
+        self._runner.infer([view])
+
+    def save_map(self, directory: Path, name: str = 'map') -> Path:
+        """Write poses, intrinsics and a coloured cloud into a new folder and return its path.
+
+        Raises
+        ------
+        OSError
+            If the disk or the permissions do not allow it.
+
+        """
+        return save_map(Path(directory), name, self._map)
+
+    def push(self, frames: Sequence[Frame]) -> Update:
+        """Take the newest frame of one or more cameras and return what is known of each.
+
+        Parameters
+        ----------
+        frames
+            At most one frame for each camera, taken at about the same time.
+
+        Raises
+        ------
+        FrameError
+            If a frame cannot be used, or the window fits nowhere in the map; the map is as it was
+            before, and ``reason`` is the name to count the drop under.
+
+        """
+        clock = _StageClock()
+        reset_reason = self._admission.check(frames)
+        if not reset_reason and self._lost >= _MAX_LOST:
+            reset_reason = 'the map was lost'
+        if reset_reason:
+            self.reset()
+        newest = [self._prepare(frame) for frame in frames]
+        clock.lap('preprocess')
+        known = self._window.select(len(newest))
+        prediction = self._runner.infer([k.view for k in known] + [n.view for n in newest])
+        clock.lap('network')
+        registration, newest = self._register(prediction, known, newest)
+        refines = bool(known) and registration.inliers >= _MIN_INLIERS_TO_REFINE
+        if refines:
+            _refine(known, prediction, registration)
+        clock.lap('registration')
+        views = tuple(
+            self._place(new, len(known) + i, prediction, registration)
+            for i, new in enumerate(newest)
+        )
+        clock.lap('keyframes')
+        self._admission.accept(frames)
+        self._status = EngineStatus(
+            state=TrackingState.TRACKING if known else TrackingState.INITIALIZING,
+            views_in_window=len(known) + len(newest),
+            keyframes=len(self._map),
+            scale=registration.map_from_window.scale,
+            scale_spread=registration.scale_spread,
+            scale_source=self._scale.source,
+            is_metric=self._scale.is_metric,
+            registration_inliers=registration.inliers,
+            stage_ms=clock.stage_ms,
+        )
+        keyframes_changed = refines or any(view.is_keyframe for view in views)
+        return Update(views, self._status, keyframes_changed, bool(reset_reason), reset_reason)
+
+    def _prepare(self, frame: Frame) -> _NewView:
+        """Undistort, resize and normalise a frame, and give it a key."""
+        rgb = frame.rgb
+        if frame.distortion is not None and frame.intrinsics is not None:
+            rgb = undistort(rgb, frame.intrinsics, frame.distortion)
+        prepared = preprocess(rgb, self._resolution, intrinsics=frame.intrinsics)
+        self._next_key += 1
+        view = WindowView(
+            key=self._next_key,
+            camera=frame.camera,
+            stamp_ns=frame.stamp_ns,
+            image=prepared.image.to(self.device),
+            intrinsics=prepared.intrinsics,
+            world_from_camera=frame.map_from_camera,
+        )
+        return _NewView(frame, prepared, view, prepared.intrinsics)
+
+    def _register(
+        self, prediction: WindowPrediction, known: Sequence[Keyframe], newest: Sequence[_NewView]
+    ) -> tuple[Registration, list[_NewView]]:
+        """Place the window in the map and settle the intrinsics; the first window makes the map."""
+        try:
+            _check_finite(prediction)
+            newest = [
+                self._with_intrinsics(new, prediction.intrinsics[len(known) + i])
+                for i, new in enumerate(newest)
+            ]
+            anchors = known or [self._first_keyframe(newest[0], prediction)]
+            registration = register(prediction, list(enumerate(anchors)))
+        except RegistrationError as error:
+            self._lost += 1
+            self._status = replace(
+                self._status, state=TrackingState.LOST, registration_inliers=0.0
+            )
+            raise FrameError('frame_registration', str(error)) from error
+        self._lost = 0
+        return registration, newest
+
+    def _with_intrinsics(self, new: _NewView, predicted: np.ndarray) -> _NewView:
+        """Return the view with the network's intrinsics where the camera has none of its own."""
+        if new.intrinsics is not None:
+            return new
+        estimate = self._estimates.setdefault(new.frame.camera, IntrinsicsEstimate())
+        return replace(new, intrinsics=estimate.update(predicted))
+
+    def _first_keyframe(self, new: _NewView, prediction: WindowPrediction) -> Keyframe:
+        """Return the view that fixes the map's origin and unit, to register the first window to."""
+        known_pose = new.frame.map_from_camera
+        scale = self._scale.map_from_network(prediction.depth[0])
+        return Keyframe(
+            view=new.view,
+            rgb=new.prepared.rgb,
+            intrinsics=new.intrinsics,
+            depth=scale * prediction.depth[0],
+            weight=prediction.confidence[0],
+            map_from_camera=BODY_FROM_OPTICAL if known_pose is None else known_pose,
+        )
+
+    def _place(
+        self, new: _NewView, slot: int, prediction: WindowPrediction, registration: Registration
+    ) -> View:
+        """Put a new view into the map's gauge and scale, and keep it if it shows something new."""
+        map_from_window = registration.map_from_window
+        map_from_camera = map_from_window.apply_to_pose(prediction.window_from_camera[slot])
+        depth = map_from_window.scale * prediction.depth[slot]
+        depth = torch.where(torch.isfinite(depth) & (depth > 0), depth, torch.nan)
+        keyframe = Keyframe(
+            view=new.view,
+            rgb=new.prepared.rgb,
+            intrinsics=new.intrinsics,
+            depth=depth,
+            weight=prediction.confidence[slot],
+            map_from_camera=map_from_camera,
+        )
+        return View(
+            camera=new.frame.camera,
+            stamp_ns=new.frame.stamp_ns,
+            depth_m=depth.cpu().numpy(),
+            confidence=prediction.confidence[slot].cpu().numpy(),
+            rgb=new.prepared.rgb,
+            intrinsics=new.intrinsics,
+            map_from_camera=map_from_camera,
+            pose_covariance=registration.pose_covariance(map_from_camera),
+            is_keyframe=self._keep(keyframe),
+        )
+
+    def _keep(self, candidate: Keyframe) -> bool:
+        """Add a view to map and window if no keyframe sees it well; tell whether it was added."""
+        points = overlap_points(candidate.depth, candidate.intrinsics, candidate.map_from_camera)
+        to_keyframes = [covisibility(points, candidate.map_from_camera, k) for k in self._window]
+        if not self._rule.is_new(to_keyframes):
+            return False
+        left = self._window.add(candidate)
+        if to_keyframes and self._rule.is_reference_behind(to_keyframes[0]):
+            left += self._window.move_reference()
+        for keyframe in left:
+            keyframe.archive()
+        self._map.append(candidate)
+        if len(self._map) > self._config.keyframe.max_count:
+            self._map.remove(next(k for k in self._map if k not in self._window))
+        return True
+
+
+def _refine(
+    known: Sequence[Keyframe], prediction: WindowPrediction, registration: Registration
+) -> None:
+    """Let the keyframes take in what this window says of them."""
+    map_from_window = registration.map_from_window
+    for slot, keyframe in enumerate(known):
+        keyframe.refine(
+            map_from_window.scale * prediction.depth[slot],
+            prediction.confidence[slot],
+            map_from_window.apply_to_pose(prediction.window_from_camera[slot]),
+        )
+
+
+def _check_finite(prediction: WindowPrediction) -> None:
+    """Raise ``RegistrationError`` when the network gave a camera that is no camera."""
+    focal = prediction.intrinsics[:, [0, 1], [0, 1]]
+    if not np.isfinite(prediction.window_from_camera).all() or not (focal > 0).all():
+        raise RegistrationError(
+            'The network gave a pose or a focal length that is not a finite number; the weights '
+            "may be damaged, or the precision too low for them (try precision 'fp32')."
+        )
+
+
+class _StageClock:
+    """Measures the stages of one push, in milliseconds."""
+
+    def __init__(self) -> None:
+        """Start the first stage."""
+        self.stage_ms: dict[str, float] = {}
+        self._start = time.perf_counter()
+
+    def lap(self, stage: str) -> None:
+        """End a stage and start the next one."""
+        now = time.perf_counter()
+        self.stage_ms[stage] = (now - self._start) * 1e3
+        self._start = now
+
+
+def _engine_leaves(config: EngineConfig) -> list[tuple[str, bool, object]]:
+    """Return (name, read_only, value) of the parameters that the engine uses."""
+    names = {name for name, _, _ in leaves(EngineConfig())}
+    return [(n, f.metadata['read_only'], v) for n, f, v in leaves(config) if n in names]

@@ -1,0 +1,58 @@
+"""The views that go through the network together: a pinned reference and a ring of keyframes."""
+
+from collections.abc import Iterator
+
+from da3_ros.engine.keyframes import Keyframe
+
+
+class Window:
+    """The reference at slot 0 and the youngest keyframes behind it; new frames join last.
+
+    Source views have no order inside the network (spec §13), so the ring is never re-sorted; only
+    the reference's role matters: it fixes the gauge.
+    """
+
+    def __init__(self, size: int) -> None:
+        """Make an empty window for ``size`` views, the newest included."""
+        self._size = size
+        self._keyframes: list[Keyframe] = []
+
+    def __len__(self) -> int:
+        """Return the number of keyframes held."""
+        return len(self._keyframes)
+
+    def __iter__(self) -> Iterator[Keyframe]:
+        """Iterate over the keyframes, reference first, then from old to young."""
+        return iter(self._keyframes)
+
+    @property
+    def reference(self) -> Keyframe:
+        """The keyframe at slot 0; the window must not be empty."""
+        return self._keyframes[0]
+
+    def select(self, newest: int) -> list[Keyframe]:
+        """Return the keyframes that go with ``newest`` new views: reference and youngest others.
+
+        The reference always goes, even where the newest views alone fill the window: without it
+        there is no gauge.
+        """
+        others = max(0, self._size - newest - 1)
+        youngest = self._keyframes[max(1, len(self._keyframes) - others) :]
+        return self._keyframes[:1] + youngest
+
+    def add(self, keyframe: Keyframe) -> list[Keyframe]:
+        """Append a keyframe, the first one as the reference; return those that had to leave."""
+        self._keyframes.append(keyframe)
+        # One slot is always the newest frame's.
+        excess = max(0, len(self._keyframes) - max(2, self._size - 1))
+        evicted = self._keyframes[1 : 1 + excess]
+        del self._keyframes[1 : 1 + excess]
+        return evicted
+
+    def move_reference(self) -> list[Keyframe]:
+        """Make the oldest other keyframe the reference; return the old one if there was another."""
+        return [self._keyframes.pop(0)] if len(self._keyframes) > 1 else []
+
+    def clear(self) -> None:
+        """Forget all views."""
+        self._keyframes.clear()

@@ -1,0 +1,1 @@
+"""Transforms, cameras and alignment; depends on nothing else of the package but errors."""

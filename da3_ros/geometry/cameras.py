@@ -1,0 +1,71 @@
+"""Pinhole cameras and lens distortion, in OpenCV's conventions.
+
+Optical frames are x right, y down, z forward. Pixel (u, v) is column u, row v, and ``x = (u - cx)
+z / fx`` with the integer index of the pixel, as depth_image_proc unprojects. Resizing scales the
+first two rows of K and shifts nothing: image_proc and the official network's preprocessing do the
+same, so what is published agrees with both; the half pixel that this leaves out is below a third
+of a pixel of the network's image.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+from da3_ros.errors import InputError
+import numpy as np
+
+# Number of coefficients that each model of sensor_msgs/CameraInfo may have.
+DISTORTION_MODELS = {'plumb_bob': (4, 5), 'rational_polynomial': (8, 12, 14), 'equidistant': (4,)}
+
+
+@dataclass(frozen=True)
+class Distortion:
+    """Lens distortion as sensor_msgs/CameraInfo gives it: a model's name and its coefficients."""
+
+    model: str
+    coefficients: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        """Raise ``InputError`` for an unknown model or a wrong number of coefficients."""
+        counts = DISTORTION_MODELS.get(self.model)
+        if counts is None:
+            known = ', '.join(DISTORTION_MODELS)
+            raise InputError(f'Distortion model is {self.model!r}; expected one of {known}.')
+        if len(self.coefficients) not in counts or not np.isfinite(self.coefficients).all():
+            raise InputError(
+                f'Distortion model {self.model} has coefficients {self.coefficients}; '
+                f'expected {" or ".join(map(str, counts))} finite numbers.'
+            )
+
+
+def undistort(rgb: np.ndarray, intrinsics: np.ndarray, distortion: Distortion) -> np.ndarray:
+    """Return the image (H, W, 3) that a camera with the same K and no distortion would take."""
+    coefficients = np.asarray(distortion.coefficients, dtype=np.float64)
+    if not coefficients.any():
+        return rgb
+    if distortion.model == 'equidistant':
+        return cv2.fisheye.undistortImage(rgb, intrinsics, coefficients, Knew=intrinsics)
+    return cv2.undistort(rgb, intrinsics, coefficients)
+
+
+def scale_intrinsics(
+    intrinsics: np.ndarray, from_size: tuple[int, int], to_size: tuple[int, int]
+) -> np.ndarray:
+    """Return K (3, 3) for the image resized from one (width, height) to another."""
+    ratio = np.array([to_size[0] / from_size[0], to_size[1] / from_size[1], 1.0])
+    return intrinsics * ratio[:, None]
+
+
+def pixel_rays(intrinsics: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Return the points (H, W, 3) float64 with z = 1 that the pixels of a camera see."""
+    u, v = np.meshgrid(np.arange(width), np.arange(height))
+    pixels = np.stack([u, v, np.ones_like(u)], axis=-1).astype(np.float64)  # (H, W, 3)
+    return pixels @ np.linalg.inv(intrinsics).T
+
+
+def unproject(depth: np.ndarray, intrinsics: np.ndarray) -> np.ndarray:
+    """Return the points (H, W, 3) float32 in the optical frame of a z-depth image (H, W).
+
+    Invalid depth (NaN) gives NaN in all three coordinates.
+    """
+    rays = pixel_rays(intrinsics, *depth.shape).astype(np.float32)
+    return rays * depth[..., None].astype(np.float32)

@@ -1,0 +1,106 @@
+"""Rigid (SE3) and similarity (Sim3) transforms in float64 NumPy.
+
+A name ``b_from_a`` maps coordinates in frame ``a`` to coordinates in frame ``b``, so names cancel
+when transforms are composed: ``c_from_a = c_from_b @ b_from_a``. Rigid transforms are (4, 4)
+matrices. Quaternions are x, y, z, w.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+# A level camera that looks along the x axis of a REP 103 frame (x forward, y left, z up); its own
+# optical axes are x right, y down, z forward.
+BODY_FROM_OPTICAL = np.array(
+    [[0.0, 0.0, 1.0, 0.0], [-1.0, 0.0, 0.0, 0.0], [0.0, -1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]]
+)
+
+
+def rigid(rotation: np.ndarray, translation: np.ndarray) -> np.ndarray:
+    """Return the (4, 4) float64 matrix of a rotation (3, 3) and a translation (3,)."""
+    b_from_a = np.eye(4)
+    b_from_a[:3, :3] = rotation
+    b_from_a[:3, 3] = translation
+    return b_from_a
+
+
+def invert(b_from_a: np.ndarray) -> np.ndarray:
+    """Return ``a_from_b`` of a rigid transform (..., 4, 4), without a general matrix inverse."""
+    a_from_b = np.zeros_like(b_from_a)
+    rotation = np.swapaxes(b_from_a[..., :3, :3], -1, -2)
+    a_from_b[..., :3, :3] = rotation
+    a_from_b[..., :3, 3] = -(rotation @ b_from_a[..., :3, 3, None])[..., 0]
+    a_from_b[..., 3, 3] = 1.0
+    return a_from_b
+
+
+def quaternion_xyzw(rotation: np.ndarray) -> np.ndarray:
+    """Return the unit quaternion (..., 4) of rotation matrices (..., 3, 3), with w >= 0."""
+    return Rotation.from_matrix(rotation).as_quat(canonical=True)
+
+
+def pose_from_quaternion(translation: np.ndarray, quaternion: np.ndarray) -> np.ndarray:
+    """Return the (4, 4) rigid transform of a translation (3,) and a quaternion (4,) x, y, z, w."""
+    return rigid(Rotation.from_quat(quaternion).as_matrix(), translation)
+
+
+def rotation_angle_deg(rotation: np.ndarray) -> np.ndarray:
+    """Return the angle in degrees, 0 to 180, of rotation matrices (..., 3, 3)."""
+    return np.degrees(Rotation.from_matrix(rotation).magnitude())
+
+
+def blend(b_from_a: np.ndarray, b_from_a_new: np.ndarray, weight: float) -> np.ndarray:
+    """Return the pose a share ``weight`` of the way from the first rigid transform to the second.
+
+    Rotation along the geodesic, translation on the straight line: a running average with
+    ``weight = 1 / n`` stays a rotation.
+    """
+    step = Rotation.from_matrix(b_from_a[:3, :3].T @ b_from_a_new[:3, :3])
+    rotation = b_from_a[:3, :3] @ Rotation.from_rotvec(weight * step.as_rotvec()).as_matrix()
+    translation = (1.0 - weight) * b_from_a[:3, 3] + weight * b_from_a_new[:3, 3]
+    return rigid(rotation, translation)
+
+
+@dataclass(frozen=True)
+class Sim3:
+    """A similarity ``b_from_a``: ``p_b = scale * rotation @ p_a + translation``."""
+
+    scale: float
+    rotation: np.ndarray
+    translation: np.ndarray
+
+    @classmethod
+    def identity(cls) -> 'Sim3':
+        """Return the similarity that changes nothing."""
+        return cls(1.0, np.eye(3), np.zeros(3))
+
+    @classmethod
+    def from_rigid(cls, b_from_a: np.ndarray, scale: float = 1.0) -> 'Sim3':
+        """Return the similarity with the rotation and translation of a (4, 4) rigid transform."""
+        return cls(scale, b_from_a[:3, :3], b_from_a[:3, 3])
+
+    def __matmul__(self, other: 'Sim3') -> 'Sim3':
+        """Return ``c_from_a`` of ``c_from_b @ b_from_a``."""
+        return Sim3(
+            self.scale * other.scale,
+            self.rotation @ other.rotation,
+            self.apply(other.translation),
+        )
+
+    def apply(self, points: np.ndarray) -> np.ndarray:
+        """Map points (..., 3) from frame ``a`` to frame ``b``."""
+        return self.scale * points @ self.rotation.T + self.translation
+
+    def apply_to_pose(self, a_from_camera: np.ndarray) -> np.ndarray:
+        """Map a camera pose (..., 4, 4); the result is rigid, the camera itself is not resized."""
+        b_from_camera = np.zeros_like(a_from_camera)
+        b_from_camera[..., :3, :3] = self.rotation @ a_from_camera[..., :3, :3]
+        b_from_camera[..., :3, 3] = self.apply(a_from_camera[..., :3, 3])
+        b_from_camera[..., 3, 3] = 1.0
+        return b_from_camera
+
+    def inverse(self) -> 'Sim3':
+        """Return ``a_from_b``."""
+        rotation = self.rotation.T
+        return Sim3(1.0 / self.scale, rotation, -(rotation @ self.translation) / self.scale)
