@@ -1,4 +1,5 @@
-"""Configuration as frozen values: one tree that code, node, tools and documentation share.
+"""
+Configuration as frozen values: one tree that code, node, tools and documentation share.
 
 Each field carries its description and its allowed values in its metadata, so the ROS parameter
 descriptors and the README's table are generated from here and defaults stand in one place only.
@@ -316,7 +317,8 @@ def leaves(config: Config, prefix: str = '') -> Iterator[tuple[str, dataclasses.
 
 
 def replaced(config: Config, values: Mapping[str, Any]) -> Config:
-    """Return a new tree in which the parameters named by dotted paths have new values.
+    """
+    Return a new tree in which the parameters named by dotted paths have new values.
 
     Raises
     ------

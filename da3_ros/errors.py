@@ -18,7 +18,8 @@ class WeightsError(Da3Error):
 
 
 class FrameError(InputError):
-    """One frame cannot be used; the stream goes on without it.
+    """
+    One frame cannot be used; the stream goes on without it.
 
     ``reason`` is the short name under which such drops are counted, e.g. ``frame_stamp``.
     """

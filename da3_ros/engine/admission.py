@@ -18,7 +18,8 @@ class Admission:
         self._size: tuple[int, int] | None = None
 
     def check(self, frames: Sequence[Frame]) -> str:
-        """Return why the map must start anew for these frames, or an empty string.
+        """
+        Return why the map must start anew for these frames, or an empty string.
 
         Raises
         ------
@@ -43,7 +44,7 @@ class Admission:
         self._last_stamp_ns |= {frame.camera: frame.stamp_ns for frame in frames}
 
     def _stamp_jump(self, frame: Frame) -> str:
-        """Return a reason to start anew when the stamp went far back; raise when it went a little."""
+        """Return a reason to start anew when the stamp went back far; raise when a little."""
         last = self._last_stamp_ns.get(frame.camera)
         if last is None or frame.stamp_ns > last:
             return ''

@@ -7,7 +7,8 @@ _PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.floa
 
 
 def resolve_device(name: str) -> torch.device:
-    """Return the device of ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+    """
+    Return the device of ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
     Raises
     ------
@@ -21,7 +22,7 @@ def resolve_device(name: str) -> torch.device:
     if device.type == 'cuda' and (device.index or 0) >= torch.cuda.device_count():
         raise ConfigError(
             f"'device' is '{name}', but PyTorch {torch.__version__} sees "
-            f'{torch.cuda.device_count()} CUDA devices; install a CUDA build and a driver that fits '
+            f'{torch.cuda.device_count()} CUDA devices; install a CUDA build and a driver for '
             "it, or set device to 'cpu' or 'auto'."
         )
     return device

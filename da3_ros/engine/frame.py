@@ -11,7 +11,8 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Frame:
-    """One image of one camera, as it came from the sensor.
+    """
+    One image of one camera, as it came from the sensor.
 
     ``rgb`` (H, W, 3) uint8; ``stamp_ns`` nanoseconds, growing for each camera; ``intrinsics`` (3,
     3) pixels of ``rgb``, or None to use the network's own; ``map_from_camera`` (4, 4) a pose that
@@ -68,7 +69,8 @@ class TrackingState(enum.IntEnum):
 
 @dataclass(frozen=True)
 class View:
-    """What the engine knows of one new frame, all of it in the one gauge and scale of the map.
+    """
+    What the engine knows of one new frame, all of it in the one gauge and scale of the map.
 
     ``depth_m`` (h, w) float32 along the optical axis, NaN where invalid; in metres when the status
     says ``is_metric``, else in map units. ``confidence`` (h, w) float32, 1 and up. ``rgb`` (h, w,
@@ -105,7 +107,8 @@ class EngineStatus:
 
 @dataclass(frozen=True)
 class Update:
-    """Result of one ``StreamingEngine.push``: a view for each frame that was placed in the map.
+    """
+    Result of one ``StreamingEngine.push``: a view for each frame that was placed in the map.
 
     ``keyframes_changed`` tells that the engine's ``keyframes`` are not what they were before;
     ``was_reset`` that the map was started anew by this push; ``reset_reason`` says why.

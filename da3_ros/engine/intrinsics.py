@@ -7,7 +7,8 @@ _MEMORY = 30
 
 
 class IntrinsicsEstimate:
-    """Running mean of the focal lengths that the network sees for one camera.
+    """
+    Running mean of the focal lengths that the network sees for one camera.
 
     The network's guess moves by a few percent from view to view. A camera's lens does not, so the
     mean is both nearer the truth and steadier for whoever unprojects with it. The principal point

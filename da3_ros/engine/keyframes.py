@@ -1,4 +1,5 @@
-"""Keyframes: the views that the map is made of, and the rule that says which frame becomes one.
+"""
+Keyframes: the views that the map is made of, and the rule that says which frame becomes one.
 
 Shapes: H W network image.
 """
@@ -22,7 +23,8 @@ _OVERLAP_SAMPLES = 2000
 
 @dataclass(eq=False)
 class Keyframe:
-    """A view with a place in the map, refined each time the network sees it again.
+    """
+    A view with a place in the map, refined each time the network sees it again.
 
     ``depth`` (H, W) along the optical axis in map units, ``weight`` (H, W) the confidence
     collected so far, ``rgb`` (H, W, 3) uint8, ``intrinsics`` (3, 3) pixels, ``map_from_camera``
@@ -40,7 +42,8 @@ class Keyframe:
     def refine(
         self, depth: torch.Tensor, confidence: torch.Tensor, map_from_camera: np.ndarray
     ) -> None:
-        """Take one more look at this view, already in map units, into the running averages.
+        """
+        Take one more look at this view, already in map units, into the running averages.
 
         Depth is averaged in logarithms, weighted by confidence: its errors are relative. Averaging
         what each window says anew is what keeps a map of short windows from drifting.
@@ -91,7 +94,8 @@ def sample_points(depth: torch.Tensor, intrinsics: np.ndarray, count: int) -> to
 def covisibility(
     points_in_map: torch.Tensor, map_from_camera: np.ndarray, keyframe: Keyframe
 ) -> Covisibility:
-    """Return how much of a view's points (N, 3) a keyframe sees, and the parallax between them.
+    """
+    Return how much of a view's points (N, 3) a keyframe sees, and the parallax between them.
 
     A point counts as seen when it falls into the keyframe's image and is not hidden behind what
     the keyframe sees there.

@@ -16,7 +16,8 @@ _VOXELS_PER_MEDIAN_DEPTH = 200
 
 
 def save_map(directory: Path, name: str, keyframes: Sequence[Keyframe]) -> Path:
-    """Write ``poses.txt``, ``intrinsics.json`` and ``map.ply`` into a new folder of ``directory``.
+    """
+    Write ``poses.txt``, ``intrinsics.json`` and ``map.ply`` into a new folder of ``directory``.
 
     Everything is written beside the folder first and renamed at the end, so a full disk or a crash
     never leaves half a map under the name. An existing folder is not touched: a number is added to

@@ -1,4 +1,5 @@
-"""Placing a window in the map: a robust Sim(3) from the keyframes that both hold.
+"""
+Placing a window in the map: a robust Sim(3) from the keyframes that both hold.
 
 Each window has a gauge and a scale of its own. The keyframes that the map already knows are in it,
 pixel for pixel: the ratio of their depths is the scale, and their points then give rotation and
@@ -29,7 +30,8 @@ _INLIER = 0.05
 
 @dataclass(frozen=True)
 class Registration:
-    """Where a window lies in the map.
+    """
+    Where a window lies in the map.
 
     ``scale_spread`` is the relative standard deviation of the depth ratios; ``inliers`` the share
     of weight that agrees to 5 % of its range; ``points_in_map`` (N, 3) what it was fitted to, and
@@ -43,7 +45,8 @@ class Registration:
     point_information: torch.Tensor
 
     def pose_covariance(self, map_from_camera: np.ndarray) -> np.ndarray:
-        """Return the covariance (6, 6) of a camera's position and rotation about the map's axes.
+        """
+        Return the covariance (6, 6) of a camera's position and rotation about the map's axes.
 
         First order, from the fit's residuals; what the network gets wrong for a whole view at once
         is not in it, so it is a lower bound.
@@ -64,7 +67,8 @@ class Registration:
 
 
 def register(prediction: WindowPrediction, shared: Sequence[tuple[int, Keyframe]]) -> Registration:
-    """Fit ``map_from_window`` to the keyframes of the window that the map knows.
+    """
+    Fit ``map_from_window`` to the keyframes of the window that the map knows.
 
     Parameters
     ----------
@@ -108,7 +112,8 @@ def register(prediction: WindowPrediction, shared: Sequence[tuple[int, Keyframe]
 def _sample(
     prediction: WindowPrediction, slot: int, keyframe: Keyframe
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return rays (N, 3), depth in the window (N,), depth in the map (N,) and weights (N,).
+    """
+    Return rays (N, 3), depth in the window (N,), depth in the map (N,) and weights (N,).
 
     The same pixels of the same image in both, on a regular grid.
     """

@@ -1,4 +1,5 @@
-"""Running the network over a window of views: the interface, and the plain runner behind it.
+"""
+Running the network over a window of views: the interface, and the plain runner behind it.
 
 Shapes: V views, H W network image.
 """
@@ -15,7 +16,8 @@ import torch
 
 @dataclass(frozen=True)
 class WindowView:
-    """One view as the network takes it.
+    """
+    One view as the network takes it.
 
     ``key`` is unique to the view for as long as the engine lives, so that what a runner keeps for
     it can be found again. ``image`` (3, H, W) float32, normalised; ``intrinsics`` (3, 3) pixels of
@@ -32,7 +34,8 @@ class WindowView:
 
 @dataclass(frozen=True)
 class WindowPrediction:
-    """What the network says of a window, in a gauge and a scale of the window's own.
+    """
+    What the network says of a window, in a gauge and a scale of the window's own.
 
     ``depth`` and ``confidence`` (V, H, W) float32; ``window_from_camera`` (V, 4, 4) float64 and
     ``intrinsics`` (V, 3, 3) float64 are NumPy: they are small, and what follows is scalar work.

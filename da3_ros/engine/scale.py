@@ -6,7 +6,8 @@ import torch
 
 
 class MapScale:
-    """Chooses the unit of a new map; every later window is registered to that unit.
+    """
+    Chooses the unit of a new map; every later window is registered to that unit.
 
     ``source`` none makes the median depth of the first view 1: the map is up to scale. ``fixed``
     takes the user's word for the metres in a network unit of the first window.
@@ -27,7 +28,8 @@ class MapScale:
         return self._config.source != 'none'
 
     def map_from_network(self, depth: torch.Tensor) -> float:
-        """Return map units per network unit for the first view's depth (H, W).
+        """
+        Return map units per network unit for the first view's depth (H, W).
 
         Raises
         ------

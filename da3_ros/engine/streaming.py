@@ -1,4 +1,5 @@
-"""The engine: frames in, depth and poses in one map out.
+"""
+The engine: frames in, depth and poses in one map out.
 
 One ``push`` is one turn of the loop: prepare the new frames, run the window, register it to the
 map, refine what the map knows, and decide what the map keeps.
@@ -45,7 +46,8 @@ class _NewView:
 
 
 class StreamingEngine:
-    """Keeps a window of views going through the network and one map behind it.
+    """
+    Keeps a window of views going through the network and one map behind it.
 
     Not thread-safe: one thread pushes. The first frame ever pushed sets the map's origin: it is at
     its ``map_from_camera`` if it has one, else the camera is taken to be level, at the origin,
@@ -53,7 +55,8 @@ class StreamingEngine:
     """
 
     def __init__(self, config: EngineConfig, runner: Runner | None = None) -> None:
-        """Load the network that ``config`` names, or take a runner that stands for it.
+        """
+        Load the network that ``config`` names, or take a runner that stands for it.
 
         Raises
         ------
@@ -106,7 +109,8 @@ class StreamingEngine:
         self._status = EngineStatus(scale_source=self._scale.source)
 
     def configure(self, config: EngineConfig) -> None:
-        """Take new values of the parameters that may change while running.
+        """
+        Take new values of the parameters that may change while running.
 
         Raises
         ------
@@ -130,7 +134,8 @@ class StreamingEngine:
         self._runner.infer([view])
 
     def save_map(self, directory: Path, name: str = 'map') -> Path:
-        """Write poses, intrinsics and a coloured cloud into a new folder and return its path.
+        """
+        Write poses, intrinsics and a coloured cloud into a new folder and return its path.
 
         Raises
         ------
@@ -141,7 +146,8 @@ class StreamingEngine:
         return save_map(Path(directory), name, self._map)
 
     def push(self, frames: Sequence[Frame]) -> Update:
-        """Take the newest frame of one or more cameras and return what is known of each.
+        """
+        Take the newest frame of one or more cameras and return what is known of each.
 
         Parameters
         ----------
@@ -211,7 +217,7 @@ class StreamingEngine:
     def _register(
         self, prediction: WindowPrediction, known: Sequence[Keyframe], newest: Sequence[_NewView]
     ) -> tuple[Registration, list[_NewView]]:
-        """Place the window in the map and settle the intrinsics; the first window makes the map."""
+        """Place the window in the map and settle the intrinsics; the first one makes the map."""
         try:
             _check_finite(prediction)
             newest = [
@@ -237,7 +243,7 @@ class StreamingEngine:
         return replace(new, intrinsics=estimate.update(predicted))
 
     def _first_keyframe(self, new: _NewView, prediction: WindowPrediction) -> Keyframe:
-        """Return the view that fixes the map's origin and unit, to register the first window to."""
+        """Return the view that fixes origin and unit of the map, for the first window."""
         known_pose = new.frame.map_from_camera
         scale = self._scale.map_from_network(prediction.depth[0])
         return Keyframe(

@@ -6,7 +6,8 @@ from da3_ros.engine.keyframes import Keyframe
 
 
 class Window:
-    """The reference at slot 0 and the youngest keyframes behind it; new frames join last.
+    """
+    The reference at slot 0 and the youngest keyframes behind it; new frames join last.
 
     Source views have no order inside the network (spec §13), so the ring is never re-sorted; only
     the reference's role matters: it fixes the gauge.
@@ -31,7 +32,8 @@ class Window:
         return self._keyframes[0]
 
     def select(self, newest: int) -> list[Keyframe]:
-        """Return the keyframes that go with ``newest`` new views: reference and youngest others.
+        """
+        Return the keyframes that go with ``newest`` new views: reference and youngest others.
 
         The reference always goes, even where the newest views alone fill the window: without it
         there is no gauge.
@@ -50,7 +52,7 @@ class Window:
         return evicted
 
     def move_reference(self) -> list[Keyframe]:
-        """Make the oldest other keyframe the reference; return the old one if there was another."""
+        """Make the oldest other keyframe the reference; return the one before, if there is one."""
         return [self._keyframes.pop(0)] if len(self._keyframes) > 1 else []
 
     def clear(self) -> None:

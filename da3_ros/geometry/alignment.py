@@ -27,7 +27,8 @@ def huber_weights(residuals: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
 def robust_location(
     values: torch.Tensor, weights: torch.Tensor, iterations: int = 5, floor: float = 1e-6
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return (centre, sigma) of weighted samples (N,): Huber's estimate started at the median.
+    """
+    Return (centre, sigma) of weighted samples (N,): Huber's estimate started at the median.
 
     ``floor`` is the smallest sigma that is believed, so that exact data does not divide by zero.
     """
@@ -46,7 +47,8 @@ def weighted_similarity(
     weights: torch.Tensor | None = None,
     with_scale: bool = True,
 ) -> Sim3:
-    """Return the ``target_from_source`` that minimises sum w |target - (s R source + t)|².
+    """
+    Return the ``target_from_source`` that minimises sum w |target - (s R source + t)|².
 
     Closed form (Umeyama 1991); ``source`` and ``target`` are (N, 3), ``weights`` (N,) or None for
     equal ones. A reflection is never returned. Where the points leave the rotation open (all on
@@ -89,7 +91,8 @@ def robust_rigid(
     ranges: torch.Tensor,
     iterations: int = 10,
 ) -> tuple[Sim3, torch.Tensor, float]:
-    """Fit a rigid motion to points (N, 3) whose error grows with their range (N,), by IRLS.
+    """
+    Fit a rigid motion to points (N, 3) whose error grows with their range (N,), by IRLS.
 
     Returns
     -------

@@ -1,4 +1,5 @@
-"""Pinhole cameras and lens distortion, in OpenCV's conventions.
+"""
+Pinhole cameras and lens distortion, in OpenCV's conventions.
 
 Optical frames are x right, y down, z forward. Pixel (u, v) is column u, row v, and ``x = (u - cx)
 z / fx`` with the integer index of the pixel, as depth_image_proc unprojects. Resizing scales the
@@ -63,7 +64,8 @@ def pixel_rays(intrinsics: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def unproject(depth: np.ndarray, intrinsics: np.ndarray) -> np.ndarray:
-    """Return the points (H, W, 3) float32 in the optical frame of a z-depth image (H, W).
+    """
+    Return the points (H, W, 3) float32 in the optical frame of a z-depth image (H, W).
 
     Invalid depth (NaN) gives NaN in all three coordinates.
     """

@@ -1,4 +1,5 @@
-"""Rigid (SE3) and similarity (Sim3) transforms in float64 NumPy.
+"""
+Rigid (SE3) and similarity (Sim3) transforms in float64 NumPy.
 
 A name ``b_from_a`` maps coordinates in frame ``a`` to coordinates in frame ``b``, so names cancel
 when transforms are composed: ``c_from_a = c_from_b @ b_from_a``. Rigid transforms are (4, 4)
@@ -51,7 +52,8 @@ def rotation_angle_deg(rotation: np.ndarray) -> np.ndarray:
 
 
 def blend(b_from_a: np.ndarray, b_from_a_new: np.ndarray, weight: float) -> np.ndarray:
-    """Return the pose a share ``weight`` of the way from the first rigid transform to the second.
+    """
+    Return the pose a share ``weight`` of the way from the first rigid transform to the second.
 
     Rotation along the geodesic, translation on the straight line: a running average with
     ``weight = 1 / n`` stays a rotation.
