@@ -1,4 +1,5 @@
-"""Depth metrics after a stated alignment: AbsRel, pixels within 25 % (delta 1), RMSE.
+"""
+Depth metrics after a stated alignment: AbsRel, pixels within 25 % (delta 1), RMSE.
 
 What shares one alignment is what is passed in one call: (H, W) aligns a frame, (F, H, W) a window
 or a whole sequence. Invalid pixels are NaN, infinite or not positive, in the prediction or the
@@ -19,7 +20,8 @@ _ALIGNMENTS = ('none', 'median', 'scale-shift')
 
 @dataclass(frozen=True)
 class DepthMetrics:
-    """How far a depth map is from the truth.
+    """
+    How far a depth map is from the truth.
 
     ``abs_rel`` mean of |d - d*| / d*; ``delta1`` share of pixels with max(d / d*, d* / d) < 1.25;
     ``rmse_m`` in metres of the truth; ``scale`` and ``shift_m`` what the prediction was multiplied
@@ -38,7 +40,8 @@ class DepthMetrics:
 def common_pixels(
     predicted: np.ndarray, truth: np.ndarray, mask: np.ndarray | None = None
 ) -> np.ndarray:
-    """Return the boolean mask of pixels that are valid in both and selected by ``mask``.
+    """
+    Return the boolean mask of pixels that are valid in both and selected by ``mask``.
 
     Raises
     ------
@@ -57,7 +60,8 @@ def common_pixels(
 def fit_alignment(
     predicted: np.ndarray, truth: np.ndarray, alignment: Alignment
 ) -> tuple[float, float]:
-    """Return (scale, shift) that bring valid depths ``predicted`` (N,) to ``truth`` (N,).
+    """
+    Return (scale, shift) that bring valid depths ``predicted`` (N,) to ``truth`` (N,).
 
     ``median``: the ratio of the medians, as is customary for depth without a scale.
     ``scale-shift``: the affine map of least squares in depth (not in disparity); where the
@@ -88,7 +92,8 @@ def depth_metrics(
     alignment: Alignment = 'none',
     mask: np.ndarray | None = None,
 ) -> DepthMetrics:
-    """Compare depth (..., H, W) with the truth in metres, under one alignment for all of it.
+    """
+    Compare depth (..., H, W) with the truth in metres, under one alignment for all of it.
 
     Raises
     ------
@@ -116,7 +121,8 @@ def depth_metrics(
 
 
 def mean_metrics(metrics: Iterable[DepthMetrics]) -> DepthMetrics:
-    """Average metrics of frames or windows, each with the same weight; ``pixels`` is their sum.
+    """
+    Average metrics of frames or windows, each with the same weight; ``pixels`` is their sum.
 
     Those without a common pixel are left out; if none is left, everything is NaN.
     """
@@ -127,7 +133,8 @@ def mean_metrics(metrics: Iterable[DepthMetrics]) -> DepthMetrics:
 
 
 def resize_nearest(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Resize (H, W, ...) to (height, width, ...) by taking the pixel under each new centre.
+    """
+    Resize (H, W, ...) to (height, width, ...) by taking the pixel under each new centre.
 
     No value is invented, so depth does not bleed over edges and NaN stays where it is.
     """

@@ -1,4 +1,5 @@
-"""Accuracy of relative camera poses: angular errors of all pairs and the area under their curve.
+"""
+Accuracy of relative camera poses: angular errors of all pairs and the area under their curve.
 
 The pairwise form of PoseDiffusion, VGGT and Depth Anything 3's benchmark: invariant to a
 similarity of the whole reconstruction, so nothing has to be aligned.
@@ -15,7 +16,8 @@ AUC_THRESHOLDS_DEG = (3, 5, 15, 30)
 
 @dataclass(frozen=True)
 class PairErrors:
-    """Errors in degrees of all P = F (F - 1) / 2 pairs of F views, (P,) each.
+    """
+    Errors in degrees of all P = F (F - 1) / 2 pairs of F views, (P,) each.
 
     ``rotation_deg`` 0 to 180. ``translation_deg`` angle between the directions of the baselines, 0
     to 90: sign is not told apart, and a baseline of length zero counts as 90.
@@ -31,7 +33,8 @@ class PairErrors:
 
 
 def pair_errors(world_from_camera: np.ndarray, true_world_from_camera: np.ndarray) -> PairErrors:
-    """Compare the relative poses of all pairs i < j of two sets of poses (F, 4, 4), float64.
+    """
+    Compare the relative poses of all pairs i < j of two sets of poses (F, 4, 4), float64.
 
     The two may live in different worlds and scales.
 
@@ -58,7 +61,8 @@ def pair_errors(world_from_camera: np.ndarray, true_world_from_camera: np.ndarra
 
 
 def _pair_motions(world_from_camera: np.ndarray) -> np.ndarray:
-    """Return the motion from view j to view i of all pairs i < j, (P, 4, 4), in the first view.
+    """
+    Return the motion from view j to view i of all pairs i < j, (P, 4, 4), in the first view.
 
     The benchmark composes ``inv(E_i) @ E_j`` of extrinsics E = camera_from_first, so the motion is
     expressed in the first view's frame rather than in that of view i.
@@ -80,7 +84,8 @@ def _direction_error_deg(estimated: np.ndarray, true: np.ndarray) -> np.ndarray:
 
 
 def pose_auc(errors: PairErrors, threshold_deg: int) -> float:
-    """Return the area under the recall curve of the worse error up to a threshold, 0 to 1.
+    """
+    Return the area under the recall curve of the worse error up to a threshold, 0 to 1.
 
     Recall in bins of one degree: mean of the cumulated histogram over 0..threshold. An error of 0
     gives 1.

@@ -1,4 +1,5 @@
-"""Sequences with truth on disk: images, depth, poses and intrinsics in one folder.
+"""
+Sequences with truth on disk: images, depth, poses and intrinsics in one folder.
 
 Layout: ``images/%06d.png`` (or .jpg), ``depth/%06d.png`` (uint16, metres = value /
 ``depth_scale``, 0 is invalid), ``poses.txt`` (TUM, world_from_camera, optical frame; line k
@@ -20,7 +21,8 @@ IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp')
 
 @dataclass(frozen=True)
 class Sequence:
-    """F frames of one recording; images and depth are read when they are asked for.
+    """
+    F frames of one recording; images and depth are read when they are asked for.
 
     ``stamps_ns`` (F,) int64; ``world_from_camera`` (F, 4, 4) float64, optical frames;
     ``intrinsics`` (F, 3, 3) pixels; ``depth_paths`` is empty where there is no depth;
@@ -51,7 +53,8 @@ class Sequence:
 
 
 def read_rgb(path: Path) -> np.ndarray:
-    """Read an image file as (H, W, 3) uint8, in RGB order.
+    """
+    Read an image file as (H, W, 3) uint8, in RGB order.
 
     Raises
     ------
@@ -71,7 +74,8 @@ def image_files(folder: Path) -> tuple[Path, ...]:
 
 
 def read_intrinsics(path: Path, count: int) -> np.ndarray:
-    """Read ``intrinsics.json`` as K (count, 3, 3), one a frame.
+    """
+    Read ``intrinsics.json`` as K (count, 3, 3), one a frame.
 
     Raises
     ------
@@ -100,7 +104,8 @@ def _camera_matrix(camera: dict) -> list[list[float]]:
 
 
 def read_sequence(root: Path, stamps_per_second: float = 1.0) -> Sequence:
-    """Open a folder of the layout above; ``stamps_per_second`` is for stamps that count frames.
+    """
+    Open a folder of the layout above; ``stamps_per_second`` is for stamps that count frames.
 
     Raises
     ------
@@ -136,7 +141,8 @@ def write_sequence(
     intrinsics: np.ndarray,
     depth_scale: float = 1000.0,
 ) -> None:
-    """Write frames of one camera in the layout above, so that ``read_sequence`` gives them back.
+    """
+    Write frames of one camera in the layout above, so that ``read_sequence`` gives them back.
 
     ``rgb`` (F, H, W, 3) uint8; ``depth_m`` (F, H, W), NaN where invalid, rounded to 1 /
     ``depth_scale`` and invalid beyond 65535 / ``depth_scale``; ``stamps_ns`` (F,);

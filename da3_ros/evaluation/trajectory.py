@@ -1,4 +1,5 @@
-"""Trajectory metrics: alignment, absolute and relative errors of poses over time.
+"""
+Trajectory metrics: alignment, absolute and relative errors of poses over time.
 
 Positions are camera centres. Names as in the literature: ATE is the distance of positions after
 one alignment of the whole trajectory (Sturm et al. 2012), RPE the error of motions between frames.
@@ -20,7 +21,8 @@ _STATIC = 1e-9
 
 @dataclass(frozen=True)
 class TrajectoryErrors:
-    """Errors of an estimated trajectory after alignment to the truth.
+    """
+    Errors of an estimated trajectory after alignment to the truth.
 
     ``ate_rmse_m`` root mean square distance of camera centres; ``ate_percent`` the same in percent
     of the length of the true path; ``rotation_deg`` mean angle between the orientations after the
@@ -60,7 +62,8 @@ def path_length(world_from_camera: np.ndarray) -> float:
 def align(
     estimated: np.ndarray, true: np.ndarray, with_scale: bool = True, with_rotations: bool = False
 ) -> Sim3:
-    """Return ``true_from_estimated`` that brings camera centres of poses (F, 4, 4) together.
+    """
+    Return ``true_from_estimated`` that brings camera centres of poses (F, 4, 4) together.
 
     Least squares in closed form (Umeyama 1991): Sim(3), or SE(3) without scale. On a straight line
     the rotation about it is open and one of the best is returned; ``with_rotations`` takes the
@@ -91,7 +94,8 @@ def align(
 
 
 def mean_rotation(estimated: np.ndarray, true: np.ndarray) -> np.ndarray:
-    """Return the rotation (3, 3) ``true_from_estimated`` that fits orientations of (F, 4, 4) best.
+    """
+    Return the rotation (3, 3) ``true_from_estimated`` that fits orientations of (F, 4, 4) best.
 
     Chordal mean: the projection of the summed residual rotations onto SO(3).
     """
@@ -102,7 +106,8 @@ def mean_rotation(estimated: np.ndarray, true: np.ndarray) -> np.ndarray:
 def trajectory_errors(
     estimated: np.ndarray, true: np.ndarray, with_scale: bool = True
 ) -> TrajectoryErrors:
-    """Compare world_from_camera poses (F, 4, 4) with the truth after Sim(3) or SE(3) alignment.
+    """
+    Compare world_from_camera poses (F, 4, 4) with the truth after Sim(3) or SE(3) alignment.
 
     Raises
     ------
@@ -131,7 +136,8 @@ def trajectory_errors(
 def relative_errors(
     estimated: np.ndarray, true: np.ndarray, delta: int = 1, scale: float = 1.0
 ) -> RelativeErrors:
-    """Compare the motions over ``delta`` frames of poses (F, 4, 4) (Sturm et al. 2012, eq. 1-3).
+    """
+    Compare the motions over ``delta`` frames of poses (F, 4, 4) (Sturm et al. 2012, eq. 1-3).
 
     ``scale`` is what the estimate's lengths are multiplied with, e.g.
     ``true_from_estimated.scale``.

@@ -21,7 +21,8 @@ def write_tum(path: Path, stamps_ns: np.ndarray, world_from_camera: np.ndarray) 
 
 
 def read_tum(path: Path, stamps_per_second: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
-    """Read a trajectory; ``stamps_per_second`` other than 1 is for stamps that count frames.
+    """
+    Read a trajectory; ``stamps_per_second`` other than 1 is for stamps that count frames.
 
     Returns
     -------
