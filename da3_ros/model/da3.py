@@ -1,0 +1,185 @@
+"""
+The any-view network of Depth Anything 3.
+
+    known cameras ─ camera_encoder ─┐ (else the role: reference or not)
+    images ─ backbone.prefix ───────┴─ backbone.suffix ─ taps ─┬─ head.pyramid ─┬─ head.depth
+                                                               │                └─ head.rays
+                                                               └─ camera_decoder ─ cameras
+
+Shapes: B batch, V views, H x W pixels, P patches of a view, C channels of the trunk.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from da3_ros.model.camera_head import CameraDecoder, CameraEncoder, Cameras, decode_cameras
+from da3_ros.model.dinov2 import DinoV2, select_views, Tap
+from da3_ros.model.dpt_head import DenseOutput, DualDptHead
+from da3_ros.model.inputs import check_cameras, check_depth_views, check_images, check_options
+from da3_ros.model.prediction import Prediction
+from da3_ros.model.presets import ModelConfig
+from da3_ros.model.ray_pose import cameras_from_rays
+from da3_ros.model.reference import choose_reference
+import torch
+from torch import nn, Tensor
+
+VIEWS_PER_HEAD_PASS = 8  # bounds the memory of the dense head
+
+
+class AnyViewNetwork(nn.Module):
+    """
+    Depth, confidence, rays and cameras of any number of views of one scene.
+
+    Attributes:
+        config: the network's constants.
+        source_name: where the weights came from: 'embedded', a Hugging Face id or a path.
+        is_trained: False while the weights are random.
+        licence: SPDX name of the weights' licence, None if unknown.
+
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.backbone = DinoV2(config)
+        self.head = DualDptHead(config)
+        self.camera_encoder = CameraEncoder(config)
+        self.camera_decoder = CameraDecoder(config)
+        self.source_name = 'random'
+        self.is_trained = False
+        self.licence: str | None = None
+
+    def forward(
+        self,
+        images: Tensor,
+        camera_from_world: Tensor | None = None,
+        intrinsics: Tensor | None = None,
+        reference: str = 'saddle_balanced',
+        pose_from: str = 'camera',
+        rays: bool = False,
+        depth_views: Sequence[int] | None = None,
+    ) -> Prediction:
+        """
+        Predict depth and cameras; the ray branch runs only if ``rays`` or ``pose_from`` ask.
+
+        Args:
+            images: (B, V, 3, H, W), normalised, H and W multiples of 14.
+            camera_from_world: known poses (B, V, 4, 4) or (B, V, 3, 4), already expressed
+                relative to view 0 and scaled: see ``camera_head.normalise_poses``.
+            intrinsics: known intrinsics (B, V, 3, 3) in pixels, with ``camera_from_world``.
+            reference: how to choose the reference view where no pose is known: 'first',
+                'middle', 'saddle_balanced' or 'saddle_sim_range'. View 0 if there are fewer than
+                three views. With known poses view 0 is the origin.
+            pose_from: take the cameras from the 'camera' decoder or fit them to the 'rays'.
+            rays: return the rays too.
+            depth_views: views to predict depth for; None: all of them.
+
+        Raises:
+            InputError: if an argument has the wrong shape, type or value.
+
+        """
+        check_options(reference, pose_from)
+        check_images(images, self.config.patch_size, self.dtype)
+        check_cameras(images, camera_from_world, intrinsics)
+        if depth_views is not None:
+            check_depth_views(depth_views, images.shape[1])
+        size = images.shape[-2], images.shape[-1]
+        grid = size[0] // self.config.patch_size, size[1] // self.config.patch_size
+
+        tokens, class_tokens = self.backbone.prefix(images)
+        if camera_from_world is None:
+            index = choose_reference(class_tokens, reference)
+            camera_tokens = self.backbone.role_tokens(index, images.shape[1])
+        else:
+            camera_tokens = self.camera_encoder(camera_from_world, intrinsics, size)
+        taps = self.backbone.suffix(tokens, camera_tokens, grid)
+
+        depth, ray_map = self.dense(taps, grid, rays or pose_from == 'rays', depth_views)
+        if pose_from == 'rays':
+            cameras = cameras_from_rays(ray_map.values, ray_map.confidence, size)
+        else:
+            cameras = self.cameras(taps, size)
+        return Prediction(
+            depth=depth.values,
+            depth_conf=depth.confidence,
+            camera_from_world=cameras.camera_from_world,
+            intrinsics=cameras.intrinsics,
+            rays=ray_map.values if rays else None,
+            ray_conf=ray_map.confidence if rays else None,
+        )
+
+    def cameras(self, taps: Sequence[Tap], size: tuple[int, int]) -> Cameras:
+        """Decode the cameras of all views of a window of (H, W) images."""
+        features = self.backbone.camera_features(taps[-1])
+        return decode_cameras(self.camera_decoder(features), size)
+
+    def dense(
+        self,
+        taps: Sequence[Tap],
+        grid: tuple[int, int],
+        rays: bool,
+        depth_views: Sequence[int] | None = None,
+    ) -> tuple[DenseOutput, DenseOutput | None]:
+        """
+        Run the dense head a few views at a time: depth of ``depth_views``, rays of all views.
+
+        Returns:
+            Depth and confidence (B, v, H, W); rays (B, V, h, w, 6) and confidence (B, V, h, w).
+
+        """
+        batch, views = taps[0].local.shape[:2]
+        wanted = [i % views for i in (range(views) if depth_views is None else depth_views)]
+        needed = wanted + [i for i in range(views) if rays and i not in wanted]
+        depth_parts, ray_parts = [], []
+        for start in range(0, len(needed), VIEWS_PER_HEAD_PASS):
+            part = needed[start : start + VIEWS_PER_HEAD_PASS]
+            features = tuple(self.backbone.patch_features(tap, part) for tap in taps)
+            pyramid = self.head.pyramid(tuple(x.flatten(0, 1) for x in features), grid)
+            if rays:
+                ray_parts.append(_unflatten(self.head.rays(pyramid, grid), batch))
+            with_depth = range(len(wanted) - start)[: len(part)]
+            if with_depth:
+                levels = (select_views(x.unflatten(0, (batch, -1)), with_depth) for x in pyramid)
+                pyramid = tuple(x.flatten(0, 1) for x in levels)
+                depth_parts.append(_unflatten(self.head.depth(pyramid, grid), batch))
+        if not rays:
+            return _concatenate(depth_parts), None
+        in_order = sorted(range(views), key=needed.__getitem__)
+        ray_map = DenseOutput(*(select_views(x, in_order) for x in _concatenate(ray_parts)))
+        return _concatenate(depth_parts), ray_map
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype that the matrices of the trunk and the dense head are stored in."""
+        return self.backbone.patch_embed.weight.dtype
+
+    def half_precision_modules(self) -> Iterator[tuple[str, nn.Module]]:
+        """
+        Name the modules that may be stored in half precision.
+
+        They are the matrices of the trunk and the dense head, less the last layers before the
+        exponentials. Norms, gains, tokens, tables and the camera modules stay in float32.
+        """
+        matrices = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
+        precise = ('head.depth_output.last', 'head.ray_output.last')
+        for name, module in self.named_modules():
+            in_trunk_or_head = name.startswith(('backbone.', 'head.'))
+            if in_trunk_or_head and isinstance(module, matrices) and name not in precise:
+                yield name, module
+
+    def store_in(self, dtype: torch.dtype) -> 'AnyViewNetwork':
+        """Cast, once, what may be stored in half precision; returns itself."""
+        for _, module in self.half_precision_modules():
+            module.to(dtype)
+        return self
+
+
+def _unflatten(output: DenseOutput, batch: int) -> DenseOutput:
+    """(B * v, ...) -> (B, v, ...)."""
+    return DenseOutput(*(x.unflatten(0, (batch, -1)) for x in output))
+
+
+def _concatenate(parts: Sequence[DenseOutput]) -> DenseOutput:
+    """Join parts along the views."""
+    if len(parts) == 1:
+        return parts[0]
+    return DenseOutput(*(torch.cat(tensors, dim=1) for tensors in zip(*parts)))

@@ -1,0 +1,208 @@
+"""
+The trunk: a DINOv2 transformer in which some blocks attend across all views.
+
+    images ─ patches + position ─ single-view blocks ─ prefix (exact per frame, can be kept)
+                                                          │
+    role or pose token of each view ── into token 0 ──────┤
+                                                          │
+                          single-view and cross-view blocks in turn ─ taps at four of them
+
+Shapes: B batch, V views, N tokens of a view = 1 class (later camera) slot + P patches, C channels.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from da3_ros.model.layers import Block, LayerNorm, Mlp, SwiGlu
+from da3_ros.model.presets import HEAD_DIM, ModelConfig
+from da3_ros.model.tables import global_rope, local_rope
+import torch
+from torch import nn, Tensor
+import torch.nn.functional as F
+
+POSITION_OFFSET = 0.1  # in patches; the trained weights expect the table resized with it
+
+
+class Prefix(NamedTuple):
+    """
+    What the trunk knows of each view alone; depends on no other view and on no role.
+
+    Attributes:
+        tokens: (B, V, N, C), input of block ``alt_start``.
+        class_tokens: (B, V, C), input of block ``alt_start - 1``, by which a reference is chosen.
+
+    """
+
+    tokens: Tensor
+    class_tokens: Tensor
+
+
+class Tap(NamedTuple):
+    """Tokens at one out layer, (B, V, N, C) each: after the last single-view block, and there."""
+
+    local: Tensor
+    mixed: Tensor
+
+
+def resize_position_table(table: Tensor, rows: int, columns: int) -> Tensor:
+    """
+    Resize a learned position table (1, 1 + S*S, C) to (1, 1 + rows * columns, C).
+
+    Bicubic without antialiasing. The kernel samples by the scale factors, which carry an offset
+    of 0.1 patches (DINOv2 did so to dodge a rounding error, and weights learned with it).
+    """
+    side = int((table.shape[1] - 1) ** 0.5)
+    grid = table[:, 1:].unflatten(1, (side, side)).permute(0, 3, 1, 2)  # (1, C, S, S)
+    scales = ((rows + POSITION_OFFSET) / side, (columns + POSITION_OFFSET) / side)
+    grid = F.interpolate(grid, scale_factor=scales, mode='bicubic', align_corners=False)
+    assert grid.shape[-2:] == (rows, columns)
+    return torch.cat((table[:, :1], grid.flatten(2).transpose(1, 2)), dim=1)
+
+
+def select_views(x: Tensor, views: Sequence[int]) -> Tensor:
+    """(B, V, ...) -> (B, v, ...); needs no index tensor, so nothing is sent to the device."""
+    if list(views) == list(range(x.shape[1])):
+        return x
+    return torch.stack([x[:, view] for view in views], dim=1)
+
+
+class DinoV2(nn.Module):
+    """The trunk of an any-view network."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        dim, patch = config.embed_dim, config.patch_size
+        self.config = config
+        self.patch_embed = nn.Conv2d(3, dim, kernel_size=patch, stride=patch)
+        self.cls_token = nn.Parameter(torch.empty(1, 1, dim).normal_(std=0.02))
+        self.camera_token = nn.Parameter(torch.empty(1, 2, dim).normal_())  # reference, others
+        self.pos_embed = nn.Parameter(
+            torch.empty(1, 1 + config.position_grid**2, dim).normal_(std=0.02)
+        )
+        self.blocks = nn.ModuleList(self._block(config, i) for i in range(config.depth))
+        self.norm = LayerNorm(dim, eps=1e-5)
+        self._position_tables: dict[tuple[int, ...], Tensor] = {}
+
+    @staticmethod
+    def _block(config: ModelConfig, index: int) -> Block:
+        ffn = Mlp if config.ffn == 'mlp' else SwiGlu
+        return Block(
+            config.embed_dim,
+            config.heads,
+            ffn(config.embed_dim, config.ffn_dim),
+            norm_eps=1e-6,
+            qk_norm=index >= config.qk_norm_start,
+        )
+
+    def is_global(self, index: int) -> bool:
+        """Whether block ``index`` attends across views."""
+        return index >= self.config.alt_start and index % 2 == 1
+
+    # -- per view -----------------------------------------------------------------------------
+
+    def prefix(self, images: Tensor) -> Prefix:
+        """
+        Run everything that looks at one view only: (B, V, 3, H, W) -> Prefix.
+
+        The result for a frame is the same in every window, so it may be computed once and kept.
+        """
+        batch, views, _, height, width = images.shape
+        grid = height // self.config.patch_size, width // self.config.patch_size
+        x = self.embed(images.flatten(0, 1), grid)
+        for i in range(self.config.alt_start - 1):
+            x = self._run_local(i, x, grid)
+        class_tokens = x[:, 0]
+        x = self._run_local(self.config.alt_start - 1, x, grid)
+        return Prefix(x.unflatten(0, (batch, views)), class_tokens.unflatten(0, (batch, views)))
+
+    def embed(self, images: Tensor, grid: tuple[int, int]) -> Tensor:
+        """Patches plus class token plus position: (M, 3, H, W) -> (M, N, C), float32."""
+        patches = self.patch_embed(images.to(self.patch_embed.weight.dtype))  # (M, C, ph, pw)
+        patches = patches.flatten(2).transpose(1, 2).to(self.cls_token.dtype)  # (M, P, C)
+        cls = self.cls_token.expand(len(patches), -1, -1)
+        return torch.cat((cls, patches), dim=1) + self.position_table(*grid)
+
+    def position_table(self, rows: int, columns: int) -> Tensor:
+        """Return the position table for a patch grid, (1, N, C); kept while weights are frozen."""
+        side = self.config.position_grid
+        if (rows, columns) == (side, side):
+            return self.pos_embed
+        training = torch.is_grad_enabled() and self.pos_embed.requires_grad
+        if training or self.pos_embed.is_inference():
+            return resize_position_table(self.pos_embed, rows, columns)
+        # An optimiser step or a load changes the version or the address.
+        key = (rows, columns, self.pos_embed.data_ptr(), self.pos_embed._version)
+        if key not in self._position_tables:
+            stale = [old for old in self._position_tables if old[2:] != key[2:]]
+            for old in stale:
+                del self._position_tables[old]
+            with torch.inference_mode(False), torch.no_grad():
+                self._position_tables[key] = resize_position_table(self.pos_embed, rows, columns)
+        return self._position_tables[key]
+
+    # -- across views -------------------------------------------------------------------------
+
+    def role_tokens(self, reference: Tensor, views: int) -> Tensor:
+        """
+        Camera tokens when no pose is known: (B,) index of the reference -> (B, V, C).
+
+        The role is all that tells the views apart: trading places between views and moving the
+        token of the reference are the same thing, so views keep the order they came in.
+        """
+        is_reference = torch.arange(views, device=reference.device) == reference[:, None]
+        return torch.where(
+            is_reference[..., None], self.camera_token[:, :1], self.camera_token[:, 1:]
+        )
+
+    def suffix(
+        self, tokens: Tensor, camera_tokens: Tensor, grid: tuple[int, int]
+    ) -> tuple[Tap, ...]:
+        """
+        Run the blocks that mix views.
+
+        Args:
+            tokens: (B, V, N, C), ``Prefix.tokens`` of the views of a window in any order.
+            camera_tokens: (B, V, C), from ``role_tokens`` or the camera encoder; they replace
+                the class tokens.
+            grid: rows and columns of patches.
+
+        Returns:
+            The four taps, in the order of ``out_layers``.
+
+        """
+        batch, views = tokens.shape[:2]
+        x = torch.cat((camera_tokens.to(tokens.dtype)[:, :, None], tokens[:, :, 1:]), dim=2)
+        local, taps = x, []
+        for i in range(self.config.alt_start, self.config.depth):
+            if self.is_global(i):
+                x = self._run_global(i, x)
+            else:
+                x = self._run_local(i, x.flatten(0, 1), grid).unflatten(0, (batch, views))
+                local = x
+            if i in self.config.out_layers:
+                taps.append(Tap(local, x))
+        return tuple(taps)
+
+    def _run_local(self, index: int, x: Tensor, grid: tuple[int, int]) -> Tensor:
+        """Attend inside each view: (B*V, N, C) -> same."""
+        has_rope = index >= self.config.rope_start
+        rope = local_rope(*grid, HEAD_DIM, x.device) if has_rope else None
+        return self.blocks[index](x, rope)
+
+    def _run_global(self, index: int, x: Tensor) -> Tensor:
+        """Attend across the views: (B, V, N, C) -> same."""
+        views, tokens = x.shape[1:3]
+        has_rope = index >= self.config.rope_start
+        rope = global_rope(views, tokens - 1, HEAD_DIM, x.device) if has_rope else None
+        return self.blocks[index](x.flatten(1, 2), rope).unflatten(1, (views, tokens))
+
+    # -- what the heads read ------------------------------------------------------------------
+
+    def patch_features(self, tap: Tap, views: Sequence[int] | None = None) -> Tensor:
+        """Return the dense head's input, (B, v, P, 2C): the local half raw, the other normed."""
+        local, mixed = (half if views is None else select_views(half, views) for half in tap)
+        return torch.cat((local[:, :, 1:], self.norm(mixed[:, :, 1:])), dim=-1)
+
+    def camera_features(self, tap: Tap) -> Tensor:
+        """Return the camera decoder's input, (B, V, 2C): both camera slots, not normed."""
+        return torch.cat((tap.local[:, :, 0], tap.mixed[:, :, 0]), dim=-1)

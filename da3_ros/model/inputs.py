@@ -1,0 +1,83 @@
+"""What a network accepts: every rule about its arguments, each with its sentence."""
+
+from collections.abc import Sequence
+
+from da3_ros.errors import InputError
+from da3_ros.model.reference import check_strategy
+import torch
+from torch import Tensor
+
+POSE_SOURCES = ('camera', 'rays')
+
+
+def check_options(reference: str, pose_from: str) -> None:
+    """Raise InputError for an unknown reference strategy or source of poses."""
+    check_strategy(reference)
+    if pose_from not in POSE_SOURCES:
+        raise InputError(
+            f"Unknown pose_from '{pose_from}': expected one of {', '.join(POSE_SOURCES)}."
+        )
+
+
+def check_images(images: Tensor, patch_size: int, dtype: torch.dtype) -> None:
+    """Raise InputError unless images are (B, V, 3, H, W), normalised floats, sides in patches."""
+    if images.ndim != 5 or images.shape[2] != 3:
+        raise InputError(f'images: expected (B, V, 3, H, W), got {tuple(images.shape)}.')
+    if not all(images.shape):
+        raise InputError(f'images: expected at least one view, got {tuple(images.shape)}.')
+    if images.dtype not in (torch.float32, dtype):
+        expected = 'torch.float32' if dtype == torch.float32 else f'torch.float32 or {dtype}'
+        raise InputError(
+            f'images: expected {expected}, got {images.dtype}; '
+            'scale to [0, 1] and normalise by mean and standard deviation first.'
+        )
+    height, width = images.shape[-2:]
+    if height % patch_size or width % patch_size:
+        raise InputError(
+            f'images: height and width must be multiples of {patch_size}, '
+            f'got {height} x {width}; resize them first.'
+        )
+
+
+def check_cameras(
+    images: Tensor, camera_from_world: Tensor | None, intrinsics: Tensor | None
+) -> None:
+    """Raise InputError unless known cameras come in full, one for each view, or not at all."""
+    if camera_from_world is None and intrinsics is None:
+        return
+    if camera_from_world is None or intrinsics is None:
+        given, missing = ('intrinsics', 'camera_from_world')
+        if intrinsics is None:
+            given, missing = missing, given
+        raise InputError(
+            f'Known cameras need camera_from_world and intrinsics together: '
+            f'{given} was given without {missing}.'
+        )
+    batch, views = images.shape[:2]
+    if tuple(camera_from_world.shape) not in ((batch, views, 4, 4), (batch, views, 3, 4)):
+        raise InputError(
+            f'camera_from_world: expected ({batch}, {views}, 4, 4) or ({batch}, {views}, 3, 4) '
+            f'to go with the images, got {tuple(camera_from_world.shape)}.'
+        )
+    if tuple(intrinsics.shape) != (batch, views, 3, 3):
+        raise InputError(
+            f'intrinsics: expected ({batch}, {views}, 3, 3) to go with the images, '
+            f'got {tuple(intrinsics.shape)}.'
+        )
+    for name, tensor in (('camera_from_world', camera_from_world), ('intrinsics', intrinsics)):
+        if not tensor.is_floating_point():
+            raise InputError(f'{name}: expected floats, got {tensor.dtype}.')
+
+
+def check_depth_views(depth_views: Sequence[int], views: int) -> None:
+    """Raise InputError unless the indices name one or more different views."""
+    in_range = all(-views <= i < views for i in depth_views)
+    if (
+        not len(depth_views)
+        or not in_range
+        or len({i % views for i in depth_views}) < len(depth_views)
+    ):
+        raise InputError(
+            f'depth_views: expected different indices of the {views} views, '
+            f'got {list(depth_views)}.'
+        )

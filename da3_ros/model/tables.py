@@ -1,0 +1,96 @@
+"""
+Tables that depend on sizes alone: rotary angles and the UV embedding.
+
+Each is made once per size, device and dtype and then kept, so that a forward pass neither
+recomputes them nor waits for the device. They are constants: made outside inference mode, they
+serve training and inference alike.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache, wraps
+from typing import NamedTuple, ParamSpec, TypeVar
+
+import torch
+from torch import Tensor
+
+ROPE_BASE = 100.0
+UV_BASE = 100.0
+UV_GAIN = 0.1
+
+Arguments = ParamSpec('Arguments')
+Table = TypeVar('Table')
+
+
+def table(function: Callable[Arguments, Table]) -> Callable[Arguments, Table]:
+    """Keep what ``function`` made for its last 32 sets of arguments."""
+
+    @lru_cache(maxsize=32)
+    @wraps(function)
+    def make(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Table:
+        with torch.inference_mode(False), torch.no_grad():
+            return function(*args, **kwargs)
+
+    return make
+
+
+class Rope(NamedTuple):
+    """Cosine and sine of every rotary angle, (T, D) each, float32."""
+
+    cos: Tensor
+    sin: Tensor
+
+
+def _rope(positions: Tensor, head_dim: int) -> Rope:
+    """Angles for integer positions (T, 2), row then column."""
+    pairs = head_dim // 4
+    exponents = torch.arange(pairs, dtype=torch.float32, device=positions.device) / pairs
+    angles = positions[:, :, None].float() * ROPE_BASE**-exponents  # (T, 2, D/4)
+    angles = torch.cat((angles, angles), dim=-1).flatten(1)  # (T, D): row | column
+    return Rope(angles.cos(), angles.sin())
+
+
+@table
+def local_rope(rows: int, columns: int, head_dim: int, device: torch.device) -> Rope:
+    """Rotary angles of one view: the camera slot at (0, 0), patch (i, j) at (i + 1, j + 1)."""
+    grid = torch.cartesian_prod(
+        torch.arange(1, rows + 1, device=device), torch.arange(1, columns + 1, device=device)
+    )  # (P, 2)
+    return _rope(torch.cat((grid.new_zeros(1, 2), grid)), head_dim)
+
+
+@table
+def global_rope(views: int, patches: int, head_dim: int, device: torch.device) -> Rope:
+    """Rotary angles across views: camera slots at (0, 0), every patch of every view at (1, 1)."""
+    one_view = torch.ones(1 + patches, 2, device=device)
+    one_view[0] = 0
+    return _rope(one_view.repeat(views, 1), head_dim)
+
+
+@table
+def uv_embedding(
+    channels: int,
+    height: int,
+    width: int,
+    aspect: float,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> Tensor:
+    """
+    Sine and cosine of where a pixel lies in the image, (channels, height, width).
+
+    The image plane is scaled to a unit half-diagonal; ``aspect`` is width / height of what the
+    network sees. The first half of the channels encodes x, the second y; each is sines, then
+    cosines, of falling frequency. Already multiplied by its gain of 0.1.
+    """
+    diagonal = (aspect**2 + 1) ** 0.5
+
+    def along(steps: int, span: float) -> Tensor:
+        reach = span * (steps - 1) / steps
+        place = torch.linspace(-reach, reach, steps, dtype=torch.float32, device=device)
+        exponents = torch.arange(channels // 4, dtype=torch.float32, device=device)
+        angles = place * UV_BASE ** -(exponents / (channels / 4))[:, None]  # (channels/4, steps)
+        return torch.cat((angles.sin(), angles.cos()))  # (channels/2, steps)
+
+    along_x = along(width, aspect / diagonal)[:, None, :].expand(-1, height, -1)
+    along_y = along(height, 1 / diagonal)[:, :, None].expand(-1, -1, width)
+    return (UV_GAIN * torch.cat((along_x, along_y))).to(dtype)
