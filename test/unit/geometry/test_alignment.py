@@ -1,0 +1,125 @@
+"""The fits recover what was put in, also under outliers and degenerate motion."""
+
+from da3_ros.errors import InputError
+from da3_ros.geometry.alignment import (
+    huber_weights,
+    robust_location,
+    robust_rigid,
+    transformed,
+    weighted_median,
+    weighted_similarity,
+)
+from da3_ros.geometry.transforms import Sim3
+from hypothesis import given
+from hypothesis import strategies as st
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+import torch
+
+seeds = st.integers(0, 2**32 - 1)
+
+
+def random_sim3(rng: np.random.Generator) -> Sim3:
+    rotation = Rotation.random(random_state=rng).as_matrix()
+    return Sim3(float(np.exp(rng.normal())), rotation, rng.normal(size=3))
+
+
+def assert_same(got: Sim3, expected: Sim3, atol: float = 1e-9) -> None:
+    np.testing.assert_allclose(got.scale, expected.scale, atol=atol)
+    np.testing.assert_allclose(got.rotation, expected.rotation, atol=atol)
+    np.testing.assert_allclose(got.translation, expected.translation, atol=atol)
+
+
+@given(seeds)
+def test_similarity_is_recovered_exactly(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    truth = random_sim3(rng)
+    source = torch.from_numpy(rng.normal(size=(20, 3)))
+    weights = torch.from_numpy(rng.uniform(0.1, 1.0, 20))
+    assert_same(weighted_similarity(source, transformed(truth, source), weights), truth)
+
+
+def test_similarity_ignores_points_without_weight() -> None:
+    rng = np.random.default_rng(1)
+    truth = random_sim3(rng)
+    source = torch.from_numpy(rng.normal(size=(20, 3)))
+    target = transformed(truth, source)
+    target[0] += 100.0
+    weights = torch.ones(20)
+    assert abs(weighted_similarity(source, target, weights).scale - truth.scale) > 1e-3
+    weights[0] = 0.0
+    assert_same(weighted_similarity(source, target, weights), truth)
+
+
+def test_similarity_never_reflects() -> None:
+    rng = np.random.default_rng(2)
+    source = torch.from_numpy(rng.normal(size=(20, 3)))
+    mirrored = source * torch.tensor([1.0, 1.0, -1.0])
+    fit = weighted_similarity(source, mirrored)
+    assert np.linalg.det(fit.rotation) == pytest.approx(1.0)
+
+
+def test_scale_can_be_held() -> None:
+    source = torch.from_numpy(np.random.default_rng(3).normal(size=(20, 3)))
+    assert weighted_similarity(source, 3.0 * source, with_scale=False).scale == 1.0
+
+
+@pytest.mark.parametrize('points', [torch.zeros(5, 3), torch.arange(15.0).reshape(5, 3)])
+def test_degenerate_points_give_a_finite_rotation(points: torch.Tensor) -> None:
+    fit = weighted_similarity(points, points)
+    assert np.linalg.det(fit.rotation) == pytest.approx(1.0)
+    assert fit.scale == pytest.approx(1.0)
+    torch.testing.assert_close(transformed(fit, points), points)
+
+
+def test_similarity_refuses_bad_input() -> None:
+    with pytest.raises(InputError, match=r'\(N, 3\)'):
+        weighted_similarity(torch.zeros(4, 3), torch.zeros(5, 3))
+    with pytest.raises(InputError, match='weight'):
+        weighted_similarity(torch.zeros(4, 3), torch.zeros(4, 3), torch.zeros(4))
+
+
+@given(seeds, st.integers(1, 50))
+def test_weighted_median_of_equal_weights_is_a_median(seed: int, count: int) -> None:
+    values = torch.from_numpy(np.random.default_rng(seed).normal(size=count))
+    median = weighted_median(values, torch.ones(count))
+    assert (values < median).sum() <= count / 2
+    assert (values > median).sum() <= count / 2
+
+
+def test_weighted_median_follows_the_weight() -> None:
+    values = torch.tensor([3.0, 1.0, 2.0])
+    assert weighted_median(values, torch.tensor([10.0, 1.0, 1.0])) == 3.0
+    assert weighted_median(values, torch.tensor([0.0, 1.0, 0.0])) == 1.0
+
+
+def test_huber_weights() -> None:
+    weights = huber_weights(torch.tensor([0.0, 1.0, -2.69, 13.45]), torch.tensor(1.0))
+    torch.testing.assert_close(weights, torch.tensor([1.0, 1.0, 0.5, 0.1]), rtol=1e-3, atol=0)
+
+
+def test_location_holds_against_a_third_of_outliers() -> None:
+    generator = torch.Generator().manual_seed(4)
+    values = 2.0 + 0.01 * torch.randn(3000, generator=generator)
+    values[:1000] = 5.0
+    centre, sigma = robust_location(values, torch.ones(3000))
+    assert abs(centre - 2.0) < 0.02
+    assert abs(values.mean() - 2.0) > 0.9  # the plain mean does not hold
+    assert 0.005 < sigma < 0.05
+
+
+def test_rigid_fit_holds_against_outliers_and_gives_the_noise() -> None:
+    rng = np.random.default_rng(5)
+    truth = Sim3(1.0, Rotation.from_rotvec([0.1, -0.2, 0.3]).as_matrix(), np.array([1.0, 2, 3]))
+    source = torch.from_numpy(rng.uniform(-1, 1, (2000, 3)) + [0, 0, 4.0])
+    ranges = source.norm(dim=1)
+    noise = 0.01 * torch.from_numpy(rng.normal(size=(2000, 3))) * ranges[:, None]
+    target = transformed(truth, source) + noise
+    target[:500] += 1.0
+    weights = torch.ones(2000).double()
+    fit, residuals, sigma = robust_rigid(source, target, weights, ranges)
+    np.testing.assert_allclose(fit.rotation, truth.rotation, atol=0.01)
+    np.testing.assert_allclose(fit.translation, truth.translation, atol=0.04)
+    assert 0.007 < sigma < 0.02
+    assert residuals[:500].min() > 5 * residuals[500:].median()
