@@ -1,0 +1,1 @@
+"""The ROS side: the lifecycle node, its parameters, topics and services; only it imports rclpy."""

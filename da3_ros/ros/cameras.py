@@ -1,0 +1,109 @@
+"""One camera's inputs: its subscriptions, its calibration, and its messages made frames."""
+
+from collections.abc import Callable
+
+from da3_ros.config import NodeConfig
+from da3_ros.engine import Frame
+from da3_ros.errors import CameraInfoError
+from da3_ros.ros.convert import (
+    Calibration,
+    calibration_from_info,
+    rgb_from_compressed,
+    rgb_from_image,
+    stamp_ns,
+)
+from da3_ros.ros.drops import DropLog
+from da3_ros.ros.qos import input_qos
+from rclpy.node import Node
+from rclpy.subscription import Subscription
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+# A camera has a few resolutions; a sender of ever new ones must not fill the memory.
+_MAX_CALIBRATIONS = 8
+
+ImageCallback = Callable[[str, Image | CompressedImage], None]
+
+
+def topic(camera: str, name: str) -> str:
+    """Return the relative topic of a camera; an unnamed camera has no prefix."""
+    return f'{camera}/{name}' if camera else name
+
+
+class CameraInput:
+    """
+    Subscribes to one camera and turns its messages into frames for the engine.
+
+    CameraInfo is cached by image size and never synchronised on: images do not wait for it.
+    """
+
+    def __init__(self, name: str, config: NodeConfig, drops: DropLog) -> None:
+        self.name = name
+        self._config = config
+        self._drops = drops
+        self._calibrations: dict[tuple[int, int], Calibration] = {}
+        self._subscriptions: list[Subscription] = []
+
+    def subscribe(self, node: Node, on_image: ImageCallback) -> None:
+        """Listen to camera_info and to the one image topic of the transport."""
+        qos = input_qos(self._config.qos)
+        is_raw = self._config.transport == 'raw'
+        image_type, image_topic = (
+            (Image, 'image') if is_raw else (CompressedImage, 'image/compressed')
+        )
+
+        def forward(message: Image | CompressedImage) -> None:
+            on_image(self.name, message)
+
+        self._subscriptions = [
+            node.create_subscription(CameraInfo, topic(self.name, 'camera_info'), self.learn, qos),
+            node.create_subscription(image_type, topic(self.name, image_topic), forward, qos),
+        ]
+
+    def unsubscribe(self, node: Node) -> None:
+        """Stop listening."""
+        for subscription in self._subscriptions:
+            node.destroy_subscription(subscription)
+        self._subscriptions = []
+
+    def learn(self, message: CameraInfo) -> None:
+        """Keep a CameraInfo; one that cannot be right is counted and the previous one stays."""
+        try:
+            calibration = calibration_from_info(message)
+        except CameraInfoError as error:
+            self._drops.drop(error.reason, str(error))
+            return
+        calibrations = dict(self._calibrations)  # the worker may be reading the old one
+        calibrations.pop(calibration.size, None)
+        calibrations[calibration.size] = calibration
+        if len(calibrations) > _MAX_CALIBRATIONS:
+            del calibrations[next(iter(calibrations))]
+        self._calibrations = calibrations
+
+    def frame(self, message: Image | CompressedImage) -> Frame:
+        """Return a message as a frame; raises ``FrameError`` when it cannot be one."""
+        is_raw = isinstance(message, Image)
+        rgb = rgb_from_image(message) if is_raw else rgb_from_compressed(message)
+        calibration = self._calibration((rgb.shape[1], rgb.shape[0]))
+        return Frame(
+            camera=self.name,
+            stamp_ns=stamp_ns(message.header),
+            rgb=rgb,
+            intrinsics=calibration.intrinsics if calibration else None,
+            distortion=calibration.distortion if calibration else None,
+        )
+
+    def frame_id(self, message: Image | CompressedImage) -> str:
+        """Return the camera's optical frame: what the parameter says, else what the image says."""
+        return self._config.frames.camera or message.header.frame_id
+
+    def _calibration(self, size: tuple[int, int]) -> Calibration | None:
+        """Return the calibration for images of a (width, height), or None to trust the network."""
+        calibrations = self._calibrations
+        if calibrations and size not in calibrations:
+            known = ', '.join(f'{w}x{h}' for w, h in calibrations)
+            self._drops.drop(
+                'info_size',
+                f'An image of {size[0]}x{size[1]} came, but the CameraInfo is for {known}; '
+                "the network's own intrinsics are used.",
+            )
+        return calibrations.get(size)

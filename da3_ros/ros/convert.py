@@ -1,0 +1,272 @@
+"""
+Image, CameraInfo and PointCloud2 messages to and from NumPy: free functions, no node.
+
+Incoming messages are untrusted: sizes, steps and encodings are checked before the data is touched.
+H rows, W columns of the image; pixels and frames as in ``da3_ros.geometry.cameras``.
+"""
+
+import array
+from dataclasses import dataclass
+import sys
+
+import cv2
+from cv_bridge import CvBridge, CvBridgeError
+from da3_ros.config import DepthConfig
+from da3_ros.errors import CameraInfoError, FrameError, InputError
+from da3_ros.geometry.cameras import Distortion, unproject
+import numpy as np
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, PointField
+from std_msgs.msg import Header
+
+# Bytes per pixel of what cv_bridge can turn into rgb8 (sensor_msgs/image_encodings.hpp).
+_BAYER = ('bayer_rggb', 'bayer_bggr', 'bayer_gbrg', 'bayer_grbg')
+BYTES_PER_PIXEL = {
+    **{'rgb8': 3, 'bgr8': 3, 'rgba8': 4, 'bgra8': 4, 'mono8': 1},
+    **{'rgb16': 6, 'bgr16': 6, 'rgba16': 8, 'bgra16': 8, 'mono16': 2},
+    **{'yuv422': 2, 'uyvy': 2, 'yuv422_yuy2': 2, 'yuyv': 2},
+    **{f'{pattern}{bits}': bits // 8 for pattern in _BAYER for bits in (8, 16)},
+}
+_BRIDGE = CvBridge()
+_IS_BIG_ENDIAN = sys.byteorder == 'big'
+_POINT_FIELDS = [
+    PointField(name=name, offset=4 * i, datatype=PointField.FLOAT32, count=1)
+    for i, name in enumerate(('x', 'y', 'z', 'rgb'))
+]
+# x y z rgb without the padding of pcl::PointXYZRGB (32): consumers go by the offsets in the
+# fields, and it halves what goes over the wire.
+POINT_STEP = 16
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A usable CameraInfo: ``size`` (width, height), ``intrinsics`` (3, 3) in pixels, and D."""
+
+    size: tuple[int, int]
+    intrinsics: np.ndarray
+    distortion: Distortion | None
+
+
+def stamp_ns(header: Header) -> int:
+    """Return the stamp of a header in nanoseconds."""
+    return header.stamp.sec * 10**9 + header.stamp.nanosec
+
+
+def header_at(stamp: int, frame_id: str) -> Header:
+    """Return a header with a stamp in nanoseconds."""
+    header = Header(frame_id=frame_id)
+    header.stamp.sec, header.stamp.nanosec = divmod(stamp, 10**9)
+    return header
+
+
+def byte_array(values: np.ndarray) -> array.array:
+    """Return the bytes of an array in the type that rclpy takes without looking at each one."""
+    data = array.array('B')
+    data.frombytes(np.ascontiguousarray(values).data.cast('B'))
+    return data
+
+
+def rgb_from_image(message: Image) -> np.ndarray:
+    """
+    Return the pixels (H, W, 3) uint8 of an image of any colour or grey encoding.
+
+    The result of rgb8 shares the message's memory.
+
+    Raises
+    ------
+    FrameError
+        ``frame_size``, ``frame_encoding``, ``frame_step`` or ``frame_data``: the message
+        contradicts itself or has an encoding that is not a colour.
+
+    """
+    pixels = _pixels(message)
+    if message.encoding == 'rgb8':
+        return pixels.reshape(message.height, message.width, 3)
+    if message.encoding == 'bgr8':
+        bgr = pixels.reshape(message.height, message.width, 3)
+        return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+    packed = Image(
+        height=message.height,
+        width=message.width,
+        encoding=message.encoding,
+        is_bigendian=message.is_bigendian,
+        step=pixels.shape[1],
+        data=byte_array(pixels),
+    )
+    try:
+        return _BRIDGE.imgmsg_to_cv2(packed, desired_encoding='rgb8')
+    except (CvBridgeError, cv2.error) as error:
+        raise FrameError(
+            'frame_encoding',
+            f'An image of {message.width}x{message.height} in {message.encoding} cannot be turned '
+            f'into rgb8: {error}.',
+        ) from error
+
+
+def _pixels(message: Image) -> np.ndarray:
+    """Return the rows (H, W * bytes per pixel) uint8 of an image, without what pads them."""
+    size = f'{message.width}x{message.height}'
+    if message.width == 0 or message.height == 0:
+        raise FrameError('frame_size', f'An image has the size {size}; expected at least 1x1.')
+    bytes_per_pixel = BYTES_PER_PIXEL.get(message.encoding)
+    if bytes_per_pixel is None:
+        raise FrameError(
+            'frame_encoding',
+            f'An image has the encoding {message.encoding!r}; expected one of '
+            f'{", ".join(BYTES_PER_PIXEL)}.',
+        )
+    row_bytes = message.width * bytes_per_pixel
+    if message.step < row_bytes:
+        raise FrameError(
+            'frame_step',
+            f'A {size} {message.encoding} image has a step of {message.step} bytes; '
+            f'expected at least {row_bytes}.',
+        )
+    if len(message.data) < message.height * message.step:
+        raise FrameError(
+            'frame_data',
+            f'A {size} {message.encoding} image has {len(message.data)} bytes; '
+            f'expected {message.height * message.step} (height times step).',
+        )
+    data = np.frombuffer(message.data, np.uint8, count=message.height * message.step)
+    return data.reshape(message.height, message.step)[:, :row_bytes]
+
+
+def rgb_from_compressed(message: CompressedImage) -> np.ndarray:
+    """
+    Return the pixels (H, W, 3) uint8 of a JPEG or PNG, not turned by the orientation in its EXIF.
+
+    Raises
+    ------
+    FrameError
+        ``frame_decode``: OpenCV cannot decode the data.
+
+    """
+    data = np.frombuffer(message.data, np.uint8)
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    try:
+        bgr = cv2.imdecode(data, flags) if data.size else None
+    except cv2.error:  # for instance more pixels than OpenCV's limit
+        bgr = None
+    if bgr is None:
+        raise FrameError(
+            'frame_decode',
+            f'OpenCV cannot decode {data.size} bytes of format {message.format!r}.',
+        )
+    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+
+
+def calibration_from_info(message: CameraInfo) -> Calibration:
+    """
+    Return the size, K and D of a CameraInfo.
+
+    Raises
+    ------
+    CameraInfoError
+        ``info_size``, ``info_intrinsics`` or ``info_distortion``: it cannot be of a calibrated
+        camera.
+
+    """
+    if message.width == 0 or message.height == 0:
+        raise CameraInfoError(
+            'info_size', f'A CameraInfo is for images of {message.width}x{message.height} pixels.'
+        )
+    k = np.array(message.k, dtype=np.float64).reshape(3, 3)
+    is_pinhole = k[0, 0] > 0 and k[1, 1] > 0 and np.array_equal(k[2], (0.0, 0.0, 1.0))
+    if not np.isfinite(k).all() or not is_pinhole:
+        raise CameraInfoError(
+            'info_intrinsics',
+            f'A CameraInfo has K = {k.ravel().tolist()}; expected finite numbers, positive focal '
+            'lengths and a last row of 0, 0, 1. Is the camera calibrated?',
+        )
+    if not np.any(message.d):
+        return Calibration((message.width, message.height), k, None)
+    try:
+        distortion = Distortion(message.distortion_model, tuple(message.d))
+    except InputError as error:
+        raise CameraInfoError('info_distortion', str(error)) from error
+    return Calibration((message.width, message.height), k, distortion)
+
+
+def published_depth(
+    depth_m: np.ndarray, confidence: np.ndarray, config: DepthConfig
+) -> np.ndarray:
+    """Return the depth (H, W) float32 with NaN wherever it is not to be published."""
+    is_valid = depth_m > 0  # False for NaN
+    if config.min_confidence > 0:
+        is_valid &= confidence >= config.min_confidence
+    if config.max_range > 0:
+        is_valid &= depth_m <= config.max_range
+    return np.where(is_valid & np.isfinite(depth_m), depth_m, np.nan).astype(np.float32)
+
+
+def depth_to_image(depth_m: np.ndarray, encoding: str, header: Header) -> Image:
+    """Return depth (H, W), NaN invalid, as 32FC1 [m] or as 16UC1 [mm] with 0 invalid (REP 118)."""
+    if encoding == '32FC1':
+        return float_image(depth_m, header)
+    millimetres = np.rint(np.nan_to_num(depth_m, nan=0.0) * 1000.0)
+    millimetres[millimetres > np.iinfo(np.uint16).max] = 0
+    return _image(millimetres.astype(np.uint16), '16UC1', header)
+
+
+def float_image(values: np.ndarray, header: Header) -> Image:
+    """Return values (H, W) as a 32FC1 image."""
+    return _image(values.astype(np.float32, copy=False), '32FC1', header)
+
+
+def _image(values: np.ndarray, encoding: str, header: Header) -> Image:
+    height, width = values.shape
+    return Image(
+        header=header,
+        height=height,
+        width=width,
+        encoding=encoding,
+        is_bigendian=_IS_BIG_ENDIAN,
+        step=width * values.itemsize,
+        data=byte_array(values),
+    )
+
+
+def intrinsics_to_info(
+    intrinsics: np.ndarray, size: tuple[int, int], header: Header
+) -> CameraInfo:
+    """Return the CameraInfo of a rectified (width, height) image: P from K, no rotation, D = 0."""
+    p = np.hstack([intrinsics, np.zeros((3, 1))])
+    return CameraInfo(
+        header=header,
+        width=size[0],
+        height=size[1],
+        distortion_model='plumb_bob',
+        d=[0.0] * 5,
+        k=intrinsics.ravel().tolist(),
+        r=np.eye(3).ravel().tolist(),
+        p=p.ravel().tolist(),
+    )
+
+
+def depth_to_cloud(
+    depth_m: np.ndarray, rgb: np.ndarray, intrinsics: np.ndarray, stride: int, header: Header
+) -> PointCloud2:
+    """
+    Return every ``stride``-th row and column of a depth image (H, W) as an organised cloud.
+
+    ``rgb`` (H, W, 3) uint8 and ``intrinsics`` (3, 3) belong to the depth. Invalid points are NaN.
+    """
+    depth_m, rgb = depth_m[::stride, ::stride], rgb[::stride, ::stride]
+    # Pixel u of the thinned image is pixel stride * u of the full one.
+    thinned = intrinsics / np.array([[stride], [stride], [1.0]])
+    height, width = depth_m.shape
+    points = np.empty((height, width, 4), dtype=np.float32)
+    points[..., :3] = unproject(depth_m, thinned)
+    red, green, blue = (rgb[..., i].astype(np.uint32) for i in range(3))
+    points[..., 3] = (red << 16 | green << 8 | blue).view(np.float32)
+    return PointCloud2(
+        header=header,
+        height=height,
+        width=width,
+        fields=_POINT_FIELDS,
+        is_bigendian=_IS_BIG_ENDIAN,
+        point_step=POINT_STEP,
+        row_step=POINT_STEP * width,
+        data=byte_array(points),
+        is_dense=False,
+    )

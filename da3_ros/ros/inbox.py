@@ -1,0 +1,91 @@
+"""What waits for the worker: the newest message of each camera, and requests from services."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+import threading
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Work:
+    """One turn of the worker: requests as they came, and at most one message per camera."""
+
+    requests: tuple[Callable[[], None], ...] = ()
+    messages: dict[str, Any] = field(default_factory=dict)
+
+
+class Inbox:
+    """
+    Hands work from the executor to the worker and never makes the executor wait.
+
+    Messages are taken only while the inbox is open; a message that comes while an older one of the
+    same camera still waits takes its place (freshest first). Requests are taken until ``shut``.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._messages: dict[str, Any] = {}
+        self._requests: list[Callable[[], None]] = []
+        self._is_open = False
+        self._is_shut = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether messages are taken."""
+        return self._is_open
+
+    @property
+    def is_shut(self) -> bool:
+        """Whether the worker was sent home."""
+        return self._is_shut
+
+    def open(self) -> None:  # noqa: A003
+        """Take messages from now on."""
+        with self._changed:
+            self._is_open = not self._is_shut
+
+    def close(self) -> int:
+        """Refuse further messages and forget those that wait; returns how many waited."""
+        with self._changed:
+            self._is_open = False
+            waiting = len(self._messages)
+            self._messages = {}
+            return waiting
+
+    def shut(self) -> tuple[Callable[[], None], ...]:
+        """Close for good and send the worker home; returns the requests that nobody will run."""
+        self.close()
+        with self._changed:
+            self._is_shut = True
+            orphans, self._requests = tuple(self._requests), []
+            self._changed.notify_all()
+            return orphans
+
+    def put(self, camera: str, message: Any) -> int:
+        """Leave a message; returns how many messages were lost by it: 0 or 1."""
+        with self._changed:
+            if not self._is_open:
+                return 1
+            lost = int(camera in self._messages)
+            self._messages[camera] = message
+            self._changed.notify()
+            return lost
+
+    def request(self, run: Callable[[], None]) -> bool:
+        """Leave something else to do; False when the inbox is shut."""
+        with self._changed:
+            if self._is_shut:
+                return False
+            self._requests.append(run)
+            self._changed.notify()
+            return True
+
+    def take(self) -> Work | None:
+        """Wait for work; None when the inbox is shut."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._is_shut or self._messages or self._requests)
+            if self._is_shut:
+                return None
+            work = Work(tuple(self._requests), self._messages)
+            self._requests, self._messages = [], {}
+            return work

@@ -1,0 +1,76 @@
+"""The executable ``da3_node``: one node, one executor, and an end within two seconds."""
+
+from collections.abc import Sequence
+import os
+import signal
+import sys
+import threading
+import traceback
+
+_SPIN_TIMEOUT_S = 0.3
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """
+    Run the node until SIGINT or SIGTERM and return the exit code.
+
+    The executor spins in a thread of its own, so that a signal is heard while it loads a network,
+    and signals are ours, not rclpy's, so that the node still has its context when it stops.
+    """
+    # Importing takes seconds, and nothing is there yet that would have to be put away.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: os._exit(0))
+
+    from da3_ros.ros.node import Da3Node
+    import rclpy
+    from rclpy.executors import SingleThreadedExecutor
+    from rclpy.signals import SignalHandlerOptions
+
+    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    is_over = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: is_over.set())
+    node = Da3Node()
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    failures: list[str] = []
+
+    def spin() -> None:
+        try:
+            executor.spin()
+        except Exception:
+            failures.append(traceback.format_exc())
+        finally:
+            is_over.set()
+
+    spinner = threading.Thread(target=spin, name='da3_executor', daemon=True)
+    spinner.start()
+    is_over.wait()
+
+    executor.shutdown(timeout_sec=0)
+    spinner.join(_SPIN_TIMEOUT_S)
+    for failure in failures:
+        node.get_logger().fatal(f'The executor died:\n{failure}')
+    code = 1 if failures else 0
+    if spinner.is_alive():  # it loads a network
+        _leave(code)
+    node.destroy_node()
+    rclpy.shutdown()
+    if node.is_worker_left_behind:
+        _leave(code)
+    return code
+
+
+def _leave(code: int) -> None:
+    """
+    End the process without waiting for native code that another thread is in.
+
+    Such a thread may return into an interpreter that is being torn down and abort the process.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,217 @@
+"""The lifecycle node ``da3``: wires parameters, cameras, worker and outputs together."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from da3_ros.config import NodeConfig
+from da3_ros.engine import StreamingEngine
+from da3_ros.ros.cameras import CameraInput
+from da3_ros.ros.diagnostics import Diagnostics, Health
+from da3_ros.ros.drops import DropLog
+from da3_ros.ros.parameters import Parameters
+from da3_ros.ros.publishers import Outputs
+from da3_ros.ros.qos import diagnostics_qos
+from da3_ros.ros.statistics import Statistics
+from da3_ros.ros.transitions import logged
+from da3_ros.ros.worker import Worker
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.clock import Clock, ClockType
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.task import Future
+from rclpy.timer import Timer
+from std_srvs.srv import Trigger
+
+# How long a transition waits for the frame that is in the network; it is left behind after that.
+_STOP_TIMEOUT_S = 1.0
+_PERIOD_S = 1.0
+
+
+class Da3Node(LifecycleNode):
+    """
+    Turns camera images into depth, clouds and poses; the topics are those of the README.
+
+    Configure loads the network and makes publishers and the worker thread; activate makes
+    subscriptions and lets the worker take images; deactivate and cleanup undo that. Parameters,
+    services and diagnostics are there in every state. ``engine_factory`` makes the engine from the
+    configuration.
+    """
+
+    def __init__(
+        self, engine_factory: Callable[[NodeConfig], StreamingEngine] = StreamingEngine, **kwargs
+    ) -> None:
+        super().__init__('da3', **kwargs)
+        self.problem = ''  # why the last transition failed, or nothing
+        self.is_worker_left_behind = False
+        self._engine_factory = engine_factory
+        self._engine: StreamingEngine | None = None
+        self._worker: Worker | None = None
+        self._outputs: Outputs | None = None
+        self._cameras: dict[str, CameraInput] = {}
+        self._is_active = False
+        self.statistics = Statistics()
+        self._diagnostics = Diagnostics(self.get_name())
+        self._parameters = Parameters(self, self._on_parameters)
+        self._diagnostics_publisher = self.create_publisher(
+            DiagnosticArray, '/diagnostics', diagnostics_qos()
+        )
+        # Both must tick while a simulation stands still, so they go by the steady clock.
+        self._steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(_PERIOD_S, self._publish_diagnostics, clock=self._steady_clock)
+        self._status_timer: Timer | None = None
+        self.create_service(Trigger, '~/reset', self._on_reset)
+        self.create_service(Trigger, '~/save_map', self._on_save_map)
+        self._autostart_timer: Timer | None = None
+        if self._parameters.config.autostart:
+            self._autostart_timer = self.create_timer(0.0, self._start, clock=self._steady_clock)
+
+    # Transitions
+
+    @logged
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load the network and make everything that lives until cleanup."""
+        config = self._parameters.checked()
+        try:
+            self._build(config)
+        except BaseException:
+            self._release()
+            raise
+        return super().on_configure(state)
+
+    @logged
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Take images and publish."""
+        result = super().on_activate(state)
+        self._worker.resume()
+        for camera in self._cameras.values():
+            camera.subscribe(self, self._worker.put)
+        self._status_timer = self.create_timer(
+            _PERIOD_S, self._publish_status, clock=self._steady_clock
+        )
+        self._is_active = True
+        return result
+
+    @logged
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Take no more images; the map stays."""
+        self._halt()
+        return super().on_deactivate(state)
+
+    @logged
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Give back everything that configure made, the network too."""
+        self._release()
+        return super().on_cleanup(state)
+
+    @logged
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Give back everything, from whatever state."""
+        self._release()
+        return super().on_shutdown(state)
+
+    @logged
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Give back everything after a bug, so that the node can be configured again."""
+        self._release()
+        return super().on_error(state)
+
+    def _start(self) -> None:
+        """Configure and activate, once; a failure has said why and leaves the node waiting."""
+        self.destroy_timer(self._autostart_timer)
+        if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+            self.trigger_activate()
+
+    def _build(self, config: NodeConfig) -> None:
+        self.get_logger().info(f"Loading '{config.model}' ...")
+        self._parameters.is_locked = True
+        self._engine = self._engine_factory(config)
+        self._engine.warm_up()
+        self.statistics = Statistics()
+        drops = DropLog(self.statistics, self.get_logger())
+        self._cameras = {name: CameraInput(name, config, drops) for name in config.cameras}
+        self._outputs = Outputs(self, config, self.statistics, drops)
+        self._worker = Worker(
+            self._engine,
+            self._cameras,
+            self._outputs,
+            self.statistics,
+            drops,
+            self.get_logger(),
+            config,
+        )
+        trained = '' if self._engine.is_trained else ', untrained: its depth means nothing'
+        self.get_logger().info(
+            f"'{self._engine.model_name}' is ready on {self._engine.device}{trained}."
+        )
+
+    def _halt(self) -> None:
+        """Undo activate, from any state."""
+        self._is_active = False
+        for camera in self._cameras.values():
+            camera.unsubscribe(self)
+        if self._status_timer is not None:
+            self.destroy_timer(self._status_timer)
+            self._status_timer = None
+        if self._worker is not None:
+            self._worker.pause()
+
+    def _release(self) -> None:
+        """Undo activate and configure, from any state."""
+        self._halt()
+        if self._worker is not None and not self._worker.stop(_STOP_TIMEOUT_S):
+            self.is_worker_left_behind = True
+            self.get_logger().warning(
+                f'The network was still busy after {_STOP_TIMEOUT_S} s; it is left behind and its '
+                'memory is free when it ends.'
+            )
+        if self._outputs is not None:
+            self._outputs.destroy()
+        self._engine = self._worker = self._outputs = None
+        self._cameras = {}
+        self._parameters.is_locked = False
+
+    def destroy_node(self) -> None:
+        """Release everything, from whatever state, and destroy the node."""
+        self._release()
+        super().destroy_node()
+
+    # Callbacks
+
+    def _on_parameters(self, config: NodeConfig) -> None:
+        if self._worker is not None:
+            self._worker.configure(config)
+
+    async def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        return await self._answer(response, self._worker and self._worker.reset())
+
+    async def _on_save_map(
+        self, _: Trigger.Request, response: Trigger.Response
+    ) -> Trigger.Response:
+        directory = Path(self._parameters.config.save_directory).expanduser()
+
+        def save(engine: StreamingEngine) -> str:
+            return f"The map was saved in '{engine.save_map(directory)}'."
+
+        return await self._answer(response, self._worker and self._worker.request(save))
+
+    async def _answer(self, response: Trigger.Response, future: Future | None) -> Trigger.Response:
+        """Wait, without keeping the executor, for what the worker says to a request."""
+        if future is None:
+            response.message = (
+                'The node is not configured, so there is no map; configure it first.'
+            )
+            return response
+        # An executor resumes a coroutine when it is awake; nothing else may happen to wake it.
+        future.add_done_callback(lambda _: self.executor and self.executor.wake())
+        response.success, response.message = await future
+        return response
+
+    def _publish_status(self) -> None:
+        """Publish the status of a node that has no images to publish it with."""
+        if self._outputs.status_age_s > 0.9 * _PERIOD_S:
+            self._outputs.publish_status(self._engine, self._worker.newest_stamp_ns)
+
+    def _publish_diagnostics(self) -> None:
+        health = Health(self._engine, self.statistics.snapshot(), self._is_active, self.problem)
+        self._diagnostics_publisher.publish(
+            self._diagnostics.message(health, self.get_clock().now())
+        )

@@ -1,0 +1,76 @@
+"""Poses to and from messages: odometry, keyframe path and transforms."""
+
+from da3_ros.engine import KeyframePose
+from da3_ros.geometry.transforms import pose_from_quaternion, quaternion_xyzw
+from da3_ros.ros.convert import header_at
+from geometry_msgs.msg import Pose, PoseStamped, Transform, TransformStamped
+from nav_msgs.msg import Odometry, Path
+import numpy as np
+from std_msgs.msg import Header
+
+# Variance of a twist that nobody estimated [(m/s)², (rad/s)²]: a filter that fuses it learns
+# nothing, while a negative one, the other convention for "unknown", makes robot_localization
+# diverge.
+UNKNOWN_VARIANCE = 1e9
+
+
+def pose_message(b_from_a: np.ndarray) -> Pose:
+    """Return the pose of frame ``a`` in frame ``b`` of a rigid transform (4, 4)."""
+    pose = Pose()
+    x, y, z = b_from_a[:3, 3].tolist()
+    pose.position.x, pose.position.y, pose.position.z = x, y, z
+    x, y, z, w = quaternion_xyzw(b_from_a[:3, :3]).tolist()
+    o = pose.orientation
+    o.x, o.y, o.z, o.w = x, y, z, w
+    return pose
+
+
+def transform_message(
+    parent_from_child: np.ndarray, parent: str, child: str, stamp: int
+) -> TransformStamped:
+    """Return a rigid transform (4, 4) with its frames and its stamp in nanoseconds."""
+    pose = pose_message(parent_from_child)
+    message = TransformStamped(header=header_at(stamp, parent), child_frame_id=child)
+    translation = message.transform.translation
+    translation.x, translation.y, translation.z = pose.position.x, pose.position.y, pose.position.z
+    message.transform.rotation = pose.orientation
+    return message
+
+
+def matrix_of(transform: Transform) -> np.ndarray:
+    """Return the rigid transform (4, 4) of a message."""
+    t, q = transform.translation, transform.rotation
+    return pose_from_quaternion(np.array([t.x, t.y, t.z]), np.array([q.x, q.y, q.z, q.w]))
+
+
+def odometry_message(
+    map_from_camera: np.ndarray, covariance: np.ndarray, header: Header, child: str
+) -> Odometry:
+    """Return a pose (4, 4) and its covariance (6, 6) as odometry without a twist."""
+    message = Odometry(header=header, child_frame_id=child)
+    message.pose.pose = pose_message(map_from_camera)
+    message.pose.covariance = covariance.astype(np.float64).ravel()
+    message.twist.covariance = (UNKNOWN_VARIANCE * np.eye(6)).ravel()
+    return message
+
+
+class PathBuilder:
+    """Makes the Path of the keyframes, reusing the messages of those that did not move."""
+
+    def __init__(self) -> None:
+        self._poses: dict[tuple[str, int], tuple[np.ndarray, PoseStamped]] = {}
+
+    def build(self, keyframes: tuple[KeyframePose, ...], header: Header) -> Path:
+        """Return every keyframe's pose, each with the stamp of its image."""
+        poses = {}
+        for keyframe in keyframes:
+            key = (keyframe.camera, keyframe.stamp_ns)
+            matrix, message = self._poses.get(key, (None, None))
+            if matrix is None or not np.array_equal(matrix, keyframe.map_from_camera):
+                matrix = keyframe.map_from_camera.copy()
+                message = PoseStamped(
+                    header=header_at(keyframe.stamp_ns, header.frame_id), pose=pose_message(matrix)
+                )
+            poses[key] = (matrix, message)
+        self._poses = poses
+        return Path(header=header, poses=[message for _, message in poses.values()])

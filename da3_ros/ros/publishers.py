@@ -1,0 +1,135 @@
+"""Everything that goes out for a processed frame, made only where somebody listens."""
+
+from collections.abc import Mapping
+import time
+
+from da3_ros.config import NodeConfig
+from da3_ros.engine import KeyframePose, StreamingEngine, Update, View
+from da3_ros.msg import Status
+from da3_ros.ros.cameras import topic
+from da3_ros.ros.convert import (
+    depth_to_cloud,
+    depth_to_image,
+    float_image,
+    header_at,
+    intrinsics_to_info,
+    published_depth,
+)
+from da3_ros.ros.diagnostics import status_message
+from da3_ros.ros.drops import DropLog
+from da3_ros.ros.poses import odometry_message, PathBuilder
+from da3_ros.ros.qos import latched_qos, output_qos
+from da3_ros.ros.statistics import Statistics
+from da3_ros.ros.tf import make_tf
+from nav_msgs.msg import Odometry, Path
+from rclpy.lifecycle import LifecycleNode, LifecyclePublisher
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+
+
+def is_heard(publisher: LifecyclePublisher) -> bool:
+    """Tell whether anybody would receive a message now."""
+    return publisher.is_activated and publisher.get_subscription_count() > 0
+
+
+class CameraPublishers:
+    """The topics of one camera: depth with its camera_info, confidence, points, odometry."""
+
+    def __init__(self, node: LifecycleNode, camera: str, config: NodeConfig) -> None:
+        qos = output_qos(config.qos)
+
+        def publisher(message_type: type, name: str) -> LifecyclePublisher:
+            return node.create_lifecycle_publisher(message_type, topic(camera, name), qos)
+
+        self._depth = publisher(Image, 'depth/image_rect')
+        self._info = publisher(CameraInfo, 'depth/camera_info')
+        self._confidence = publisher(Image, 'confidence/image_rect')
+        self._points = publisher(PointCloud2, 'points')
+        self._odometry = publisher(Odometry, 'odometry')
+
+    def publish(self, view: View, frame_id: str, config: NodeConfig) -> None:
+        """Publish one view under the stamp and the frame of its image."""
+        header = header_at(view.stamp_ns, frame_id)
+        wants_depth = is_heard(self._depth) or is_heard(self._info)
+        wants_points = is_heard(self._points)
+        if wants_depth or wants_points:
+            depth_m = published_depth(view.depth_m, view.confidence, config.depth)
+        if wants_depth:  # the two are one measurement: whoever hears one may look for the other
+            height, width = depth_m.shape
+            self._info.publish(intrinsics_to_info(view.intrinsics, (width, height), header))
+            self._depth.publish(depth_to_image(depth_m, config.depth.encoding, header))
+        if is_heard(self._confidence):
+            self._confidence.publish(float_image(view.confidence, header))
+        if wants_points:
+            self._points.publish(
+                depth_to_cloud(depth_m, view.rgb, view.intrinsics, config.points.stride, header)
+            )
+        if is_heard(self._odometry):
+            in_map = header_at(view.stamp_ns, config.frames.map)
+            self._odometry.publish(
+                odometry_message(view.map_from_camera, view.pose_covariance, in_map, frame_id)
+            )
+
+    def destroy(self, node: LifecycleNode) -> None:
+        """Take the publishers back from the node."""
+        for publisher in (
+            self._depth,
+            self._info,
+            self._confidence,
+            self._points,
+            self._odometry,
+        ):
+            node.destroy_lifecycle_publisher(publisher)
+
+
+class Outputs:
+    """Everything that the node publishes: the cameras' topics, keyframes, status and TF."""
+
+    def __init__(
+        self, node: LifecycleNode, config: NodeConfig, statistics: Statistics, drops: DropLog
+    ) -> None:
+        self._node = node
+        self._map_frame = config.frames.map
+        self._statistics = statistics
+        self._status_at = 0.0
+        self._path = PathBuilder()
+        self._keyframes = node.create_lifecycle_publisher(Path, 'keyframes', latched_qos())
+        self._status = node.create_lifecycle_publisher(Status, 'status', output_qos(config.qos))
+        self._cameras = {name: CameraPublishers(node, name, config) for name in config.cameras}
+        self._tf = make_tf(node, config, drops)
+
+    def publish(self, update: Update, frame_ids: Mapping[str, str], config: NodeConfig) -> None:
+        """Publish every view; ``frame_ids`` are the optical frames of the cameras."""
+        for view in update.views:
+            frame_id = frame_ids[view.camera]
+            # TF first: whoever transforms the rest is then not kept waiting for it.
+            if self._tf is not None:
+                self._tf.send(view.map_from_camera, frame_id, view.stamp_ns)
+            self._cameras[view.camera].publish(view, frame_id, config)
+            now_ns = self._node.get_clock().now().nanoseconds
+            self._statistics.publish(latency_ms=(now_ns - view.stamp_ns) * 1e-6)
+
+    def publish_keyframes(self, keyframes: tuple[KeyframePose, ...], stamp: int) -> None:
+        """Publish where every keyframe is believed to be; latched, also while nobody listens."""
+        self._keyframes.publish(self._path.build(keyframes, header_at(stamp, self._map_frame)))
+
+    def publish_status(self, engine: StreamingEngine, stamp: int) -> None:
+        """Publish how the node is doing; ``stamp`` is that of the newest processed image [ns]."""
+        self._status_at = time.monotonic()
+        if is_heard(self._status):
+            self._status.publish(
+                status_message(engine, self._statistics.snapshot(), stamp, self._map_frame)
+            )
+
+    @property
+    def status_age_s(self) -> float:
+        """Seconds since the status was last published."""
+        return time.monotonic() - self._status_at
+
+    def destroy(self) -> None:
+        """Take everything back from the node."""
+        if self._tf is not None:
+            self._tf.destroy()
+        for camera in self._cameras.values():
+            camera.destroy(self._node)
+        self._node.destroy_lifecycle_publisher(self._status)
+        self._node.destroy_lifecycle_publisher(self._keyframes)

@@ -1,0 +1,46 @@
+"""The four qualities of service that the node uses, by name."""
+
+from da3_ros.config import QosConfig
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+
+_RELIABILITY = {
+    'best_effort': ReliabilityPolicy.BEST_EFFORT,
+    'reliable': ReliabilityPolicy.RELIABLE,
+}
+# The executor only puts images aside, so a short queue is enough to see every one of them.
+_INPUT_DEPTH = 5
+
+
+def input_qos(config: QosConfig) -> QoSProfile:
+    """Return that of images and camera_info; best effort is compatible with every publisher."""
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST,
+        depth=_INPUT_DEPTH,
+        reliability=_RELIABILITY[config.input_reliability],
+    )
+
+
+def output_qos(config: QosConfig) -> QoSProfile:
+    """Return that of everything that is published for each frame."""
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST,
+        depth=config.output_depth,
+        reliability=_RELIABILITY[config.output_reliability],
+    )
+
+
+def latched_qos() -> QoSProfile:
+    """Return what keeps the newest message for late joiners, for what changes rarely."""
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST,
+        depth=1,
+        reliability=ReliabilityPolicy.RELIABLE,
+        durability=DurabilityPolicy.TRANSIENT_LOCAL,
+    )
+
+
+def diagnostics_qos() -> QoSProfile:
+    """Return that of /diagnostics."""
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.RELIABLE
+    )

@@ -1,0 +1,84 @@
+"""Counts and latencies since the node was configured."""
+
+from collections import Counter, deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+import threading
+
+import numpy as np
+
+# How many of the newest samples medians and percentiles are taken over.
+SAMPLES = 100
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The statistics at one moment; latencies are NaN before the first sample."""
+
+    frames_received: int
+    frames_processed: int
+    frames_published: int
+    drops: Mapping[str, int]
+    stage_ms: Mapping[str, float]
+    latency_p50_ms: float
+    latency_p95_ms: float
+
+    @property
+    def frames_dropped(self) -> int:
+        """Frames that were not processed, for whatever reason."""
+        return sum(n for reason, n in self.drops.items() if reason.startswith('frame_'))
+
+
+class Statistics:
+    """Counters that the executor's and the worker's threads may both write."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._frames: Counter[str] = Counter()
+        self._drops: Counter[str] = Counter()
+        self._stage_ms: dict[str, deque[float]] = {}
+        self._latency_ms: deque[float] = deque(maxlen=SAMPLES)
+
+    def receive(self) -> None:
+        """Count a frame that came in."""
+        with self._lock:
+            self._frames['received'] += 1
+
+    def process(self, count: int) -> None:
+        """Count frames that the engine took."""
+        with self._lock:
+            self._frames['processed'] += count
+
+    def publish(self, latency_ms: float) -> None:
+        """Count a frame that went out, so many milliseconds after its stamp."""
+        with self._lock:
+            self._frames['published'] += 1
+            self._latency_ms.append(latency_ms)
+
+    def drop(self, reason: str, count: int = 1) -> None:
+        """Count something that was not used."""
+        with self._lock:
+            self._drops[reason] += count
+
+    def time(self, stage_ms: Mapping[str, float]) -> None:
+        """Remember how long the stages of one frame set took."""
+        with self._lock:
+            for stage, ms in stage_ms.items():
+                self._stage_ms.setdefault(stage, deque(maxlen=SAMPLES)).append(ms)
+
+    def snapshot(self) -> Snapshot:
+        """Return the counts as they are now and the medians over the newest samples."""
+        with self._lock:
+            frames, drops = dict(self._frames), dict(self._drops)
+            latencies = list(self._latency_ms)
+            stages = {stage: list(ms) for stage, ms in self._stage_ms.items()}
+        p50, p95 = np.percentile(latencies, (50, 95)) if latencies else (np.nan, np.nan)
+        return Snapshot(
+            frames_received=frames.get('received', 0),
+            frames_processed=frames.get('processed', 0),
+            frames_published=frames.get('published', 0),
+            drops=drops,
+            stage_ms={stage: float(np.median(ms)) for stage, ms in stages.items()},
+            latency_p50_ms=float(p50),
+            latency_p95_ms=float(p95),
+        )

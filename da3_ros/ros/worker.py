@@ -1,0 +1,192 @@
+"""The thread that owns the engine: messages in, frames pushed, results handed out."""
+
+from collections.abc import Callable, Mapping
+import threading
+import time
+import traceback
+from typing import Any
+
+from da3_ros.config import NodeConfig
+from da3_ros.engine import EngineStatus, Frame, StreamingEngine, Update
+from da3_ros.errors import Da3Error, FrameError
+from da3_ros.ros.cameras import CameraInput
+from da3_ros.ros.drops import DropLog
+from da3_ros.ros.inbox import Inbox
+from da3_ros.ros.publishers import Outputs
+from da3_ros.ros.statistics import Statistics
+from rclpy.impl.rcutils_logger import RcutilsLogger
+from rclpy.task import Future
+
+# (success, message) of a std_srvs/Trigger response.
+Answer = tuple[bool, str]
+
+
+class Worker:
+    """
+    Runs the engine in one thread from configure to cleanup; the executor never waits for it.
+
+    The executor's side calls ``put``, ``request``, ``configure``, ``resume``, ``pause`` and
+    ``stop``; none of them waits for the network. Nothing is published after ``pause`` has
+    returned.
+    """
+
+    def __init__(
+        self,
+        engine: StreamingEngine,
+        cameras: Mapping[str, CameraInput],
+        outputs: Outputs,
+        statistics: Statistics,
+        drops: DropLog,
+        logger: RcutilsLogger,
+        config: NodeConfig,
+    ) -> None:
+        self._engine = engine
+        self._cameras = cameras
+        self._outputs = outputs
+        self._statistics = statistics
+        self._drops = drops
+        self._logger = logger
+        self._config = config
+        self._engine_config = config
+        self._unsettled = 0  # messages of the current set that are not yet counted anywhere
+        self.newest_stamp_ns = 0
+        self._inbox = Inbox()
+        self._publishing = threading.Lock()
+        # A daemon: a network that hangs must not keep the process from ending.
+        self._thread = threading.Thread(target=self._run, name='da3_worker', daemon=True)
+        self._thread.start()
+
+    def put(self, camera: str, message: Any) -> None:
+        """Leave a camera's newest image; an older one that still waits is given up."""
+        self._statistics.receive()
+        if self._inbox.put(camera, message):
+            self._drops.drop('frame_superseded')
+
+    def request(self, action: Callable[[StreamingEngine], str]) -> Future:
+        """Have ``action`` run on the engine between two frames; the future gets an ``Answer``."""
+        future = Future()
+
+        def run() -> None:
+            future.set_result(self._answer(action))
+
+        if not self._inbox.request(run):
+            future.set_result((False, 'The node is being cleaned up.'))
+        return future
+
+    def reset(self) -> Future:
+        """Forget the map; the future gets an ``Answer``."""
+        return self.request(self._reset)
+
+    def configure(self, config: NodeConfig) -> None:
+        """Use a new configuration from the next frame on."""
+        self._config = config
+
+    def resume(self) -> None:
+        """Take images."""
+        self._inbox.open()
+
+    def pause(self) -> None:
+        """Take no more images and publish nothing more; a frame in the network is given up."""
+        waiting = self._inbox.close()
+        if waiting:
+            self._drops.drop('frame_deactivated', count=waiting)
+        with self._publishing:
+            pass  # whoever publishes now is done; whoever comes later sees the closed inbox
+
+    def stop(self, timeout_s: float) -> bool:
+        """End the thread; False when it is still inside the network after ``timeout_s``."""
+        self.pause()
+        for orphan in self._inbox.shut():
+            orphan()
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    @property
+    def status(self) -> EngineStatus:
+        """How the engine is doing, as of its last push or reset."""
+        return self._engine.status
+
+    def _answer(self, action: Callable[[StreamingEngine], str]) -> Answer:
+        """Run a request; whatever goes wrong becomes its answer."""
+        if self._inbox.is_shut:
+            return False, 'The node is being cleaned up.'
+        try:
+            return True, action(self._engine)
+        except (Da3Error, OSError) as error:
+            return False, str(error)
+        except Exception as error:
+            self._logger.error(traceback.format_exc())
+            return False, f'Unexpected {type(error).__name__}: {error}'
+
+    def _reset(self, engine: StreamingEngine) -> str:
+        engine.reset()
+        with self._publishing:
+            if self._inbox.is_open:
+                self._outputs.publish_keyframes(engine.keyframes, self.newest_stamp_ns)
+                self._outputs.publish_status(engine, self.newest_stamp_ns)
+        return 'The map is forgotten; the next image starts a new one.'
+
+    def _run(self) -> None:
+        """Work until told to stop; the only place that survives any exception."""
+        while (work := self._inbox.take()) is not None:
+            for run in work.requests:
+                run()
+            self._unsettled = len(work.messages)
+            try:
+                if work.messages:
+                    self._process(work.messages)
+            except Exception:
+                reason = 'frame_error' if self._unsettled else 'publish_error'
+                self._drop(reason, traceback.format_exc(), max(self._unsettled, 1))
+
+    def _drop(self, reason: str, sentence: str, count: int) -> None:
+        self._unsettled -= count
+        self._drops.drop(reason, sentence, count)
+
+    def _process(self, messages: Mapping[str, Any]) -> None:
+        """Take one set of messages, at most one per camera, through the engine."""
+        config = self._config
+        if config is not self._engine_config:
+            self._engine.configure(config)
+            self._engine_config = config
+        start = time.perf_counter()
+        frames = self._frames(messages)
+        convert_ms = (time.perf_counter() - start) * 1e3
+        update = self._push(frames) if frames else None
+        frame_ids = {name: self._cameras[name].frame_id(m) for name, m in messages.items()}
+        with self._publishing:
+            if not self._inbox.is_open:
+                return
+            if update is not None:
+                start = time.perf_counter()
+                self._outputs.publish(update, frame_ids, config)
+                if update.keyframes_changed or update.was_reset:
+                    self._outputs.publish_keyframes(self._engine.keyframes, self.newest_stamp_ns)
+                publish_ms = (time.perf_counter() - start) * 1e3
+                stages = {'convert': convert_ms, **update.status.stage_ms, 'publish': publish_ms}
+                self._statistics.time(stages)
+            self._outputs.publish_status(self._engine, self.newest_stamp_ns)
+
+    def _frames(self, messages: Mapping[str, Any]) -> list[Frame]:
+        """Return the messages that are usable images."""
+        frames = []
+        for name, message in messages.items():
+            try:
+                frames.append(self._cameras[name].frame(message))
+            except FrameError as error:
+                self._drop(error.reason, str(error), 1)
+        return frames
+
+    def _push(self, frames: list[Frame]) -> Update | None:
+        """Return what the engine makes of a set of frames, or None if it cannot use them."""
+        try:
+            update = self._engine.push(frames)
+        except Da3Error as error:
+            self._drop(getattr(error, 'reason', 'frame_error'), str(error), len(frames))
+            return None
+        self._unsettled -= len(frames)
+        self._statistics.process(len(frames))
+        self.newest_stamp_ns = max(frame.stamp_ns for frame in frames)
+        if update.was_reset:
+            self._logger.warning(f'The map starts anew: {update.reset_reason}.')
+        return update
