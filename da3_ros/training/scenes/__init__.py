@@ -1,0 +1,1 @@
+"""Endless procedural scenes with exact depth: the training data, and what the demo films."""
