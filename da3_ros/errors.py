@@ -29,5 +29,13 @@ class FrameError(InputError):
         self.reason = reason
 
 
+class CameraInfoError(InputError):
+    """One CameraInfo cannot be used; ``reason`` is the name under which it is counted."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
 class RegistrationError(Da3Error):
     """A window has too little in common with the map to be placed in it."""
