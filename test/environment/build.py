@@ -1,4 +1,5 @@
-"""Set up .venv: ROS 2 from wheels, da3_ros from this checkout, its messages, the stand-ins.
+"""
+Set up .venv: ROS 2 from wheels, da3_ros from this checkout, its messages, the stand-ins.
 
 Needs nothing but Python's standard library. A step runs again only when one of its inputs changed
 or a step before it ran, so a second run takes a moment. ``make setup`` calls this.

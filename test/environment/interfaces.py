@@ -28,7 +28,8 @@ def repair_include_paths(venv: Path, python: Path) -> None:
 
 
 def build_interfaces(source: Path, venv: Path, python_dir: Path, *options: str) -> None:
-    """Generate, build and install the message package at ``source`` into ``venv``.
+    """
+    Generate, build and install the message package at ``source`` into ``venv``.
 
     Its libraries go where those of the wheels are, its Python module into ``python_dir``.
     """

@@ -1,7 +1,8 @@
-"""What sourcing the setup file of a ROS 2 installation exports, for the wheels in this venv.
+"""
+What sourcing the setup file of a ROS 2 installation exports, for the wheels in this venv.
 
-Imported at the start of every Python of the venv. The path of the shared libraries is not set here:
-ros_wheels_bootstrapper does that.
+Imported at the start of every Python of the venv. The path of the shared libraries is not set
+here: ros_wheels_bootstrapper does that.
 """
 
 import os

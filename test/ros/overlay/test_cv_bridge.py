@@ -1,4 +1,4 @@
-"""cv_bridge turns messages into the pixels that OpenCV would give, and refuses what the real does."""
+"""cv_bridge gives the pixels that OpenCV gives, and refuses what the real one refuses."""
 
 import array
 
