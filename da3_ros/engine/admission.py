@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from da3_ros.engine.frame import Frame
 from da3_ros.engine.preprocess import network_size
-from da3_ros.errors import FrameError
+from da3_ros.errors import FrameError, InputError
 
 
 class Admission:
@@ -21,10 +21,8 @@ class Admission:
         """
         Return why the map must start anew for these frames, or an empty string.
 
-        Raises
-        ------
-        FrameError
-            If a frame cannot be used, in this stream or in any.
+        Raises:
+            FrameError: If a frame cannot be used, in this stream or in any.
 
         """
         cameras = [frame.camera for frame in frames]
@@ -74,4 +72,7 @@ class Admission:
     def _size_of(self, frame: Frame) -> tuple[int, int]:
         """Return the (width, height) that the network sees of a frame."""
         height, width = frame.rgb.shape[:2]
-        return network_size(width, height, self._resolution)
+        try:
+            return network_size(width, height, self._resolution)
+        except InputError as error:
+            raise FrameError('frame_size', str(error)) from error

@@ -10,10 +10,9 @@ def resolve_device(name: str) -> torch.device:
     """
     Return the device of ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
-    Raises
-    ------
-    ConfigError
-        If a GPU is asked for by name and is not there; only ``auto`` falls back to the CPU.
+    Raises:
+        ConfigError: If a GPU is asked for by name and is not there; only ``auto`` falls back to
+        the CPU.
 
     """
     if name == 'auto':

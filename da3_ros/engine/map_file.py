@@ -23,10 +23,8 @@ def save_map(directory: Path, name: str, keyframes: Sequence[Keyframe]) -> Path:
     never leaves half a map under the name. An existing folder is not touched: a number is added to
     the name.
 
-    Raises
-    ------
-    OSError
-        If the disk or the permissions do not allow it.
+    Raises:
+        OSError: If the disk or the permissions do not allow it.
 
     """
     directory.mkdir(parents=True, exist_ok=True)

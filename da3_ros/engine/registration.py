@@ -14,7 +14,12 @@ from dataclasses import dataclass
 from da3_ros.engine.keyframes import Keyframe
 from da3_ros.engine.runner import WindowPrediction
 from da3_ros.errors import RegistrationError
-from da3_ros.geometry.alignment import robust_location, robust_rigid, transformed
+from da3_ros.geometry.alignment import (
+    robust_location,
+    robust_rigid,
+    sigma_of_norms,
+    transformed,
+)
 from da3_ros.geometry.transforms import Sim3
 import numpy as np
 import torch
@@ -70,17 +75,12 @@ def register(prediction: WindowPrediction, shared: Sequence[tuple[int, Keyframe]
     """
     Fit ``map_from_window`` to the keyframes of the window that the map knows.
 
-    Parameters
-    ----------
-    prediction
-        What the network said of the window.
-    shared
-        (slot in the window, keyframe) pairs.
+    Args:
+        prediction: What the network said of the window.
+        shared: (slot in the window, keyframe) pairs.
 
-    Raises
-    ------
-    RegistrationError
-        If fewer than 50 pixels have a finite, positive depth in both.
+    Raises:
+        RegistrationError: If fewer than 50 pixels have a finite, positive depth in both.
 
     """
     samples = [_sample(prediction, slot, keyframe) for slot, keyframe in shared]
@@ -94,16 +94,24 @@ def register(prediction: WindowPrediction, shared: Sequence[tuple[int, Keyframe]
     scale = float(log_scale.exp())
     counts = [len(sample[1]) for sample in samples]
     window_poses = [prediction.window_from_camera[slot] for slot, _ in shared]
-    in_window = _placed(rays * depth[:, None], counts, window_poses)
-    in_map = _placed(rays * map_depth[:, None], counts, [k.map_from_camera for _, k in shared])
+    map_poses = [keyframe.map_from_camera for _, keyframe in shared]
+    in_map = _placed(rays * map_depth[:, None], counts, map_poses)
     ranges = (rays * map_depth[:, None]).norm(dim=1)
-    rigid, residuals, sigma = robust_rigid(scale * in_window, in_map, weights, ranges)
+    # The map's own depth, seen from where the window has the cameras: what is fitted is where the
+    # cameras are, weighed by the scene in front of them, and no error of depth can tilt it.
+    from_window = _placed(rays * map_depth[:, None] / scale, counts, window_poses)
+    rigid = robust_rigid(scale * from_window, in_map, weights, ranges)
+    map_from_window = Sim3(scale, rigid.rotation, rigid.translation)
+    # How well the window agrees with the map is measured with its own depth.
+    in_window = _placed(rays * depth[:, None], counts, window_poses)
+    errors = (transformed(map_from_window, in_window) - in_map).norm(dim=1) / ranges
+    sigma = sigma_of_norms(errors, weights)
     pixels_per_sample = sum(k.depth.numel() for _, k in shared) / len(depth)
     independent = min(1.0, pixels_per_sample / _PATCH_PIXELS)
     return Registration(
-        map_from_window=Sim3(scale, rigid.rotation, rigid.translation),
+        map_from_window=map_from_window,
         scale_spread=float(spread),
-        inliers=float((weights * (residuals < _INLIER)).sum() / weights.sum()),
+        inliers=float((weights * (errors < _INLIER)).sum() / weights.sum()),
         points_in_map=in_map,
         point_information=independent / (sigma * ranges).square(),
     )

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from da3_ros.geometry.transforms import invert
-from da3_ros.model import AnyViewNet, normalise_poses
+from da3_ros.model.camera_head import normalise_poses
+from da3_ros.model.da3 import AnyViewNetwork
 import numpy as np
 import torch
 
@@ -58,18 +59,20 @@ class Runner(Protocol):
 class EagerRunner:
     """The network, run as it is written: the reference for every faster runner."""
 
-    def __init__(self, net: AnyViewNet) -> None:
+    def __init__(self, net: AnyViewNetwork) -> None:
         """Take a network that already is on its device and in its precision."""
         self._net = net
 
     @torch.inference_mode()
     def infer(self, views: Sequence[WindowView]) -> WindowPrediction:
         """Predict all views of a window; poses go to the network when every view has one."""
-        parameter = next(self._net.parameters())
         images = torch.stack([view.image for view in views])[None]  # (1, V, 3, H, W)
         poses, intrinsics = _known_cameras(views)
         prediction = self._net(
-            images.to(parameter), camera_from_world=poses, intrinsics=intrinsics, reference='first'
+            images.to(self._net.dtype),
+            camera_from_world=poses,
+            intrinsics=intrinsics,
+            reference='first',
         )
         camera_from_window = _homogeneous(prediction.camera_from_world[0])
         return WindowPrediction(
@@ -83,14 +86,14 @@ class EagerRunner:
 def _known_cameras(
     views: Sequence[WindowView],
 ) -> tuple[torch.Tensor, torch.Tensor] | tuple[None, None]:
-    """Return normalised camera_from_world (1, V, 4, 4) and K (1, V, 3, 3), or None twice."""
+    """Return camera_from_reference (1, V, 4, 4) and K (1, V, 3, 3), or None twice."""
     if any(view.world_from_camera is None or view.intrinsics is None for view in views):
         return None, None
     world_from_camera = torch.as_tensor(np.stack([view.world_from_camera for view in views]))
     intrinsics = torch.as_tensor(np.stack([view.intrinsics for view in views]))
-    camera_from_world = normalise_poses(torch.linalg.inv(world_from_camera)[None])
+    normalised = normalise_poses(torch.linalg.inv(world_from_camera)[None])
     device = views[0].image.device
-    return camera_from_world.float().to(device), intrinsics[None].float().to(device)
+    return normalised.camera_from_reference.float().to(device), intrinsics[None].float().to(device)
 
 
 def _homogeneous(b_from_a: torch.Tensor) -> np.ndarray:

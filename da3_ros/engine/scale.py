@@ -31,10 +31,8 @@ class MapScale:
         """
         Return map units per network unit for the first view's depth (H, W).
 
-        Raises
-        ------
-        FrameError
-            If the depth has no finite, positive median.
+        Raises:
+            FrameError: If the depth has no finite, positive median.
 
         """
         if self._config.source == 'fixed':

@@ -30,7 +30,7 @@ import numpy as np
 import torch
 
 # A window that agrees less with the map than this is published but does not change the map.
-_MIN_INLIERS_TO_REFINE = 0.5
+_MIN_INLIERS_TO_REFINE = 0.3
 # Windows in a row that fit nowhere before the map is given up.
 _MAX_LOST = 10
 
@@ -58,12 +58,9 @@ class StreamingEngine:
         """
         Load the network that ``config`` names, or take a runner that stands for it.
 
-        Raises
-        ------
-        WeightsError
-            If the weights are missing, damaged or of another network.
-        ConfigError
-            If the device is not there.
+        Raises:
+            WeightsError: If the weights are missing, damaged or of another network.
+            ConfigError: If the device is not there.
 
         """
         self.device = resolve_device(config.device)
@@ -112,10 +109,8 @@ class StreamingEngine:
         """
         Take new values of the parameters that may change while running.
 
-        Raises
-        ------
-        ConfigError
-            If another parameter differs too; nothing changes then.
+        Raises:
+            ConfigError: If another parameter differs too; nothing changes then.
 
         """
         before, after = _engine_leaves(self._config), _engine_leaves(config)
@@ -137,10 +132,8 @@ class StreamingEngine:
         """
         Write poses, intrinsics and a coloured cloud into a new folder and return its path.
 
-        Raises
-        ------
-        OSError
-            If the disk or the permissions do not allow it.
+        Raises:
+            OSError: If the disk or the permissions do not allow it.
 
         """
         return save_map(Path(directory), name, self._map)
@@ -149,16 +142,12 @@ class StreamingEngine:
         """
         Take the newest frame of one or more cameras and return what is known of each.
 
-        Parameters
-        ----------
-        frames
-            At most one frame for each camera, taken at about the same time.
+        Args:
+            frames: At most one frame for each camera, taken at about the same time.
 
-        Raises
-        ------
-        FrameError
-            If a frame cannot be used, or the window fits nowhere in the map; the map is as it was
-            before, and ``reason`` is the name to count the drop under.
+        Raises:
+            FrameError: If a frame cannot be used, or the window fits nowhere in the map; the map
+            is as it was before, and ``reason`` is the name to count the drop under.
 
         """
         clock = _StageClock()

@@ -9,6 +9,8 @@ import torch
 MAD_TO_SIGMA = 1.4826
 # Huber's constant: 95 % efficiency on normal errors.
 _HUBER = 1.345
+# Median of the norm of three standard normal numbers.
+_MEDIAN_NORM = 1.5382
 
 
 def weighted_median(values: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
@@ -55,10 +57,8 @@ def weighted_similarity(
     one line, or all in one place) one of the best rotations is returned, and the scale of points
     that all lie in one place is 1.
 
-    Raises
-    ------
-    InputError
-        If the shapes differ, or no weight is positive.
+    Raises:
+        InputError: If the shapes differ, or no weight is positive.
 
     """
     if source.shape != target.shape or source.ndim != 2 or source.shape[1] != 3:
@@ -90,26 +90,28 @@ def robust_rigid(
     weights: torch.Tensor,
     ranges: torch.Tensor,
     iterations: int = 10,
-) -> tuple[Sim3, torch.Tensor, float]:
+) -> Sim3:
     """
-    Fit a rigid motion to points (N, 3) whose error grows with their range (N,), by IRLS.
+    Return the ``target_from_source`` of scale 1 that fits points (N, 3) best, by IRLS.
 
-    Returns
-    -------
-    tuple
-        ``target_from_source`` with scale 1, the final relative residuals |error| / range (N,), and
-        their robust standard deviation.
-
+    What is minimised is Huber's loss of |error| / range, ``ranges`` (N,): the error of a point seen
+    by a camera grows with its distance.
     """
     w_points = weights / ranges.square()
     w = w_points
     for _ in range(iterations):
         target_from_source = weighted_similarity(source, target, w, with_scale=False)
-        residuals = (target - transformed(target_from_source, source)).norm(dim=1) / ranges
-        # Median of the norm of three normal errors is 1.54 sigma; the floor is float32's noise.
-        sigma = (weighted_median(residuals, weights) / 1.54).clamp_min(1e-5)
-        w = w_points * huber_weights(residuals, 1.54 * sigma)
-    return target_from_source, residuals, float(sigma)
+        errors = (target - transformed(target_from_source, source)).norm(dim=1) / ranges
+        limit = _MEDIAN_NORM * sigma_of_norms(errors, weights)
+        w = w_points * huber_weights(errors, limit)
+    return target_from_source
+
+
+def sigma_of_norms(
+    norms: torch.Tensor, weights: torch.Tensor, floor: float = 1e-6
+) -> torch.Tensor:
+    """Return the deviation of one coordinate of errors in space, from their norms (N,)."""
+    return (weighted_median(norms, weights) / _MEDIAN_NORM).clamp_min(floor)
 
 
 def transformed(b_from_a: Sim3, points: torch.Tensor) -> torch.Tensor:
