@@ -48,16 +48,12 @@ def violations(source: str, module: str) -> list[str]:
     allowed = LAYERS[layer] | FOR_ALL | {layer}
     found = []
     for line, name in imported_modules(source, module):
-        top, *rest = name.split('.')
-        if (
-            top == 'da3_ros'
-            and rest[0] == 'msg'
-            or top in ROS_MODULES
-            or top.endswith(ROS_SUFFIXES)
-        ):
-            if layer != 'ros':
-                found.append(f'{module}:{line} imports {name}, which only da3_ros.ros may')
-        elif top == 'da3_ros' and rest and rest[0] not in allowed:
+        top, inner = [*name.split('.'), ''][:2]
+        is_ours = top == 'da3_ros'
+        is_ros = top in ROS_MODULES or top.endswith(ROS_SUFFIXES) or (is_ours and inner == 'msg')
+        if is_ros and layer != 'ros':
+            found.append(f'{module}:{line} imports {name}, which only da3_ros.ros may')
+        elif is_ours and not is_ros and inner and inner not in allowed:
             found.append(f'{module}:{line} imports {name}; {layer} may use {sorted(allowed)}')
     return found
 
