@@ -107,6 +107,11 @@ class SceneBuilder:
     rows: dict[str, list[Row]] = field(
         default_factory=lambda: {'boxes': [], 'decals': [], 'cylinders': [], 'ellipsoids': []}
     )
+    wear: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        # A few wear textures per scene: each is one more picture to paint.
+        self.wear = [self.rng.choice(self.textures.with_role('wear')) for _ in range(5)]
 
     def material(self, role: str, tile_m: float | None = 1.0, gloss: float = 0.0) -> Material:
         """Draw a material of that role, with a mild random tint and wear."""
@@ -163,8 +168,8 @@ class SceneBuilder:
             centre,
             half,
             material.texture,
-            rng.choice(self.textures.with_role('wear')),
-            rng.choice(self.textures.with_role('wear')),
+            rng.choice(self.wear),
+            rng.choice(self.wear),
             scale,
             offset,
             _similarity(rng.uniform(0, 6.28), tile / rng.uniform(0.15, 0.6)),

@@ -8,6 +8,8 @@ Legend: B scenes, V views, P slots, H W pixels.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 
 from da3_ros.training.scenes.primitives import (
@@ -63,17 +65,19 @@ def _cast_at_shell(scenes: Scenes, rays: Rays) -> tuple[torch.Tensor, torch.Tens
     return depth, row
 
 
-def cast_rays(scenes: Scenes, rays: Rays) -> tuple[torch.Tensor, torch.Tensor]:
+def cast_rays(
+    scenes: Scenes, rays: Rays, slots: Sequence[int]
+) -> tuple[torch.Tensor, torch.Tensor]:
     """z-depth (B, V, H, W) in metres and row (B, V, H, W) int32 of the first surface of each ray.
 
-    A camera inside a primitive looks out of it without seeing it.
+    Only `slots` are visited. A camera inside a primitive looks out of it without seeing it.
     """
     depth, row = _cast_at_shell(scenes, rays)
     unit_from_world = _unit_from_world(scenes)[:, None]  # (B, 1, P, 3, 3)
     offset = rays.origin[:, :, None] - scenes.centre[:, None, SHELL_FACES:]  # (B, V, P, 3)
     origin = (unit_from_world * offset.unsqueeze(-2)).sum(-1)  # (B, V, P, 3)
     unit_from_camera = rotate(unit_from_world, rays.world_from_camera[:, :, None])
-    for slot in range(scenes.slots.total):
+    for slot in slots:
         directions = rays.directions(unit_from_camera[:, :, slot])
         enter, leave = _crossing(scenes.slots, slot)(_per_slot(origin, slot), directions)
         seen = (enter <= torch.minimum(leave, depth)) & (enter > NEAR_M)
@@ -83,26 +87,25 @@ def cast_rays(scenes: Scenes, rays: Rays) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def cast_shadows(
-    scenes: Scenes, points: torch.Tensor, normals: torch.Tensor, light: int = 0
+    scenes: Scenes, points: torch.Tensor, normals: torch.Tensor, slots: Sequence[int]
 ) -> torch.Tensor:
-    """Whether each surface point lies in the shadow of a primitive: (B, V, H, W) bool.
+    """Whether one of `slots` keeps light 0 from each surface point, (B, V, H, W) bool.
 
     `points`, `normals` are (3, B, V, H, W) in the world. Rays run from the light, whose place in
     each primitive's frame is known once per scene, to just above the point.
     """
     unit_from_world = _unit_from_world(scenes)  # (B, P, 3, 3)
-    position = scenes.light_position[:, light]  # (B, 3)
+    position = scenes.light_position[:, 0]  # (B, 3)
     offset = position[:, None] - scenes.centre[:, SHELL_FACES:]
     origin = (unit_from_world * offset.unsqueeze(-2)).sum(-1)[:, None]  # (B, 1, P, 3)
     start = position.T[:, :, None, None, None]
     x, y, z = (points + normals * SHADOW_OFFSET_M - start).unbind(0)
     shadowed = torch.zeros_like(x, dtype=torch.bool)
-    slots = scenes.slots
-    for slot in (*range(slots.boxes), *range(slots.solids, slots.total)):  # all but the decals
+    for slot in slots:
         m = unit_from_world[:, slot, :, :, None, None, None]  # (B, 3, 3, 1, 1, 1)
         directions = tuple(
             (z * m[:, i, 2]).addcmul_(x, m[:, i, 0]).addcmul_(y, m[:, i, 1]) for i in range(3)
         )
-        enter, leave = _crossing(slots, slot)(_per_slot(origin, slot), directions)
+        enter, leave = _crossing(scenes.slots, slot)(_per_slot(origin, slot), directions)
         shadowed |= (enter <= leave.clamp_max_(1)) & (enter > 0)
     return shadowed

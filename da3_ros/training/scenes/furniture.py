@@ -156,7 +156,7 @@ def oddity(b: SceneBuilder, f: Frame, w: float, d: float, h: float) -> None:
     radius = 0.4 * min(w, d)
     tilt = turn(b.rng.uniform(0, 6.28), b.rng.uniform(-0.5, 0.5), b.rng.uniform(-0.5, 0.5))
     if what < 0.35:
-        spot = Frame(f.place((0, 0, radius)), tilt)
+        spot = Frame(f.place((0, 0, 0.75 * radius)), tilt)
         b.ellipsoid(spot, (0, 0, 0), (radius, radius, radius * b.rng.uniform(0.6, 1)), look)
     elif what < 0.7:
         spot = Frame(f.place((0, 0, 0.45 * h)), tilt)

@@ -5,6 +5,7 @@ Legend: B scenes, V views, H W pixels; vectors and colours have their components
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -71,8 +72,17 @@ def sky(scenes: Scenes, up: torch.Tensor) -> torch.Tensor:
     return horizon + (zenith - horizon) * up.clamp(0, 1).sqrt()
 
 
-def radiance(scenes: Scenes, surface: Surface, atlas: Atlas, effects: Effects) -> torch.Tensor:
-    """Linear colour (3, B, V, H, W) leaving each surface point towards the camera."""
+def radiance(
+    scenes: Scenes,
+    surface: Surface,
+    atlas: Atlas,
+    effects: Effects,
+    casters: Sequence[int],
+) -> torch.Tensor:
+    """Linear colour (3, B, V, H, W) leaving each surface point towards the camera.
+
+    `casters` are the slots that cast shadows.
+    """
     albedo = albedo_of(surface, scenes, atlas)
     normal = surface.normal
     up = normal[2] * 0.5 + 0.5
@@ -89,7 +99,7 @@ def radiance(scenes: Scenes, surface: Surface, atlas: Atlas, effects: Effects) -
         fall = distance / scenes.light_reach_m[:, lamp, None, None, None]
         strength = 1 / (1 + fall.square())
         if effects.shadows and lamp == 0:
-            strength = strength * ~cast_shadows(scenes, surface.point, normal)
+            strength = strength * ~cast_shadows(scenes, surface.point, normal, casters)
         colour = per_scene(scenes.light_colour[:, lamp])
         light = light + colour * (strength * (normal * to_lamp).sum(0).clamp_min(0))
         if effects.specular:

@@ -82,16 +82,27 @@ class Canvas:
         return along - column, (y * rows - row).expand_as(along), number
 
     def speckle(self, count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Distances (S, S) to the nearest and second nearest of random points, and its number."""
-        x, y = self.axes()
+        """Distances (S, S) to the nearest and second nearest random point, and its number.
+
+        One point lies at random in each cell of a grid of about `count` cells, so nine candidates
+        are enough; numbers are below `count`.
+        """
+        cells = int(math.sqrt(count))
+        places = self.random(cells, cells, 2)
+        x, y = (axis * cells for axis in self.axes())
+        column, row = x.long(), y.long()
         nearest = torch.full((self.side, self.side), 9.0)
         second, owner = nearest.clone(), torch.zeros(self.side, self.side, dtype=torch.long)
-        for number, (px, py) in enumerate(self.random(count, 2).tolist()):
-            dx, dy = (x - px).abs(), (y - py).abs()
-            distance = (torch.minimum(dx, 1 - dx) ** 2 + torch.minimum(dy, 1 - dy) ** 2).sqrt()
-            owner = torch.where(distance < nearest, number, owner)
-            second = torch.minimum(second, torch.maximum(distance, nearest))
-            nearest = torch.minimum(nearest, distance)
+        for step_y in (-1, 0, 1):
+            for step_x in (-1, 0, 1):
+                near_x, near_y = column + step_x, row + step_y
+                number = (near_y % cells) * cells + near_x % cells
+                place = places[near_y % cells, near_x % cells]  # (S, S, 2)
+                dx, dy = near_x + place[..., 0] - x, near_y + place[..., 1] - y
+                distance = (dx.square() + dy.square()).sqrt() / cells
+                owner = torch.where(distance < nearest, number, owner)
+                second = torch.minimum(second, torch.maximum(distance, nearest))
+                nearest = torch.minimum(nearest, distance)
         return nearest, second, owner
 
     def colour(

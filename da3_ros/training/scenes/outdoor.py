@@ -10,7 +10,7 @@ from da3_ros.training.scenes.rooms import overlaps
 from da3_ros.training.scenes.scene import Scenes
 
 # Half the side of the place in which cameras move, and how far the ground reaches.
-PLACE_M = 9.0
+PLACE_M = 8.0
 HORIZON_M = 4000.0
 
 
@@ -100,13 +100,13 @@ def _lights(b: SceneBuilder) -> dict[str, object]:
 def build_outdoor(b: SceneBuilder) -> Scenes:
     """Build one open place around the origin, ground at z = 0."""
     taken: list[tuple[float, float, float, float]] = []
-    for _ in range(b.rng.randint(3, 6)):
-        yaw, far = b.rng.uniform(0, 6.28), b.rng.uniform(20, 45)
+    for _ in range(b.rng.randint(4, 8)):
+        yaw, far = b.rng.uniform(0, 6.28), b.rng.uniform(19, 40)
         spot = Frame((far * math.cos(yaw), far * math.sin(yaw), 0.0), turn(b.rng.uniform(0, 6.28)))
         building(b, spot, b.rng.uniform(6, 18), b.rng.uniform(6, 12), b.rng.uniform(3, 16))
-    for _ in range(b.rng.randint(10, 24)):
+    for _ in range(b.rng.randint(24, 50)):
         build, size, heights = b.rng.choice(NEAR_THINGS)
-        x, y = (b.rng.uniform(-1.2, 1.2) * PLACE_M for _ in range(2))
+        x, y = (b.rng.uniform(-1.3, 1.3) * PLACE_M for _ in range(2))
         spot = (x - size / 2, y - size / 2, x + size / 2, y + size / 2)
         if any(overlaps(spot, other, 0.6) for other in taken):
             continue

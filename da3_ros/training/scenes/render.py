@@ -16,9 +16,10 @@ from torch.nn.functional import avg_pool2d
 from da3_ros.errors import InputError
 from da3_ros.training.scenes.atlas import Atlas
 from da3_ros.training.scenes.casting import cast_rays
+from da3_ros.training.scenes.culling import Visits
 from da3_ros.training.scenes.lighting import Effects, per_scene, radiance, sky
 from da3_ros.training.scenes.rays import camera_rays, Rays
-from da3_ros.training.scenes.scene import Scenes
+from da3_ros.training.scenes.scene import GROUND_FACE, Scenes, SHELL_FACES
 from da3_ros.training.scenes.surface import describe_hits
 
 
@@ -55,32 +56,39 @@ class Render:
     surface: torch.Tensor
 
 
+def _is_sky(scenes: Scenes, row: torch.Tensor) -> torch.Tensor:
+    """Where a ray meets none but the far faces around an outdoor place."""
+    outdoor = per_scene(scenes.is_outdoor[:, None])[0] > 0
+    return outdoor & (row < SHELL_FACES) & (row != GROUND_FACE)
+
+
 def _shade(
-    scenes: Scenes, atlas: Atlas, rays: Rays, pixel_angle: torch.Tensor, config: RenderConfig
+    scenes: Scenes,
+    atlas: Atlas,
+    rays: Rays,
+    pixel_angle: torch.Tensor,
+    config: RenderConfig,
+    visits: Visits,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """Colour (3, B, V, h, w), depth, normal (3, B, V, h, w) and row of every ray."""
-    depth, row = cast_rays(scenes, rays)
+    depth, row = cast_rays(scenes, rays, visits.camera)
     surface = describe_hits(scenes, rays, depth, row, pixel_angle)
-    colour = radiance(scenes, surface, atlas, config.effects)
-    outdoor = per_scene(scenes.is_outdoor[:, None])[0] > 0
-    up = -surface.view[2]
+    colour = radiance(scenes, surface, atlas, config.effects, visits.shadow)
+    is_sky = _is_sky(scenes, row)
     haze = ((depth - 0.3 * config.far_m) / (0.7 * config.far_m)).clamp(0, 1)
-    haze = torch.where(outdoor, haze, 0)
-    is_sky = outdoor & ((row < 4) | (row == 5))
-    colour = torch.lerp(colour, sky(scenes, up), torch.where(is_sky, 1.0, haze))
-    depth = torch.where(is_sky | (depth > config.far_m), torch.nan, depth)
+    haze = (haze * per_scene(scenes.is_outdoor[:, None])[0]).masked_fill(is_sky, 1)
+    colour = torch.lerp(colour, sky(scenes, -surface.view[2]), haze)
+    depth = depth.masked_fill(is_sky | (depth > config.far_m), torch.nan)
     return colour, depth, surface.normal, row
 
 
 def _depth_only(
-    scenes: Scenes, rays: Rays, pixel_angle: torch.Tensor, far_m: float
+    scenes: Scenes, rays: Rays, pixel_angle: torch.Tensor, far_m: float, visits: Visits
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Depth, normal and row at pixel centres, without colour."""
-    depth, row = cast_rays(scenes, rays)
+    """Depth, normal (3, B, V, H, W) and row at pixel centres, without colour."""
+    depth, row = cast_rays(scenes, rays, visits.camera)
     normal = describe_hits(scenes, rays, depth, row, pixel_angle).normal
-    outdoor = per_scene(scenes.is_outdoor[:, None])[0] > 0
-    is_sky = outdoor & ((row < 4) | (row == 5))
-    return torch.where(is_sky | (depth > far_m), torch.nan, depth), normal, row
+    return depth.masked_fill(_is_sky(scenes, row) | (depth > far_m), torch.nan), normal, row
 
 
 def render(
@@ -89,12 +97,14 @@ def render(
     world_from_camera: torch.Tensor,
     intrinsics: torch.Tensor,
     config: RenderConfig,
+    visits: Visits | None = None,
 ) -> Render:
     """Render V views of each of B scenes.
 
     `world_from_camera` (B, V, 4, 4), OpenCV optical cameras; `intrinsics` (B, V, 3, 3) pixels, pixel
-    centres at + 0.5; skew is ignored. All on one device, in the scenes' dtype. Raises `InputError`
-    on shapes that do not fit.
+    centres at + 0.5; skew is ignored. All on one device, in the scenes' dtype. `visits` (see
+    `culling.visits_for`) leaves out slots that cannot be seen; without it all are visited. Raises
+    `InputError` on shapes that do not fit.
     """
     expected = (len(scenes), world_from_camera.shape[1])
     if world_from_camera.shape != (*expected, 4, 4) or intrinsics.shape != (*expected, 3, 3):
@@ -102,16 +112,17 @@ def render(
             f'Expected poses (B, V, 4, 4) and intrinsics (B, V, 3, 3) with B = {len(scenes)}, got '
             f'{tuple(world_from_camera.shape)} and {tuple(intrinsics.shape)}.'
         )
+    visits = visits or Visits.all_of(scenes.slots)
     per_side = config.samples_per_side
     size = (config.height, config.width)
     angle = 1 / intrinsics[..., 0, 0]
     centres = camera_rays(world_from_camera, intrinsics, *size)
     if per_side == 1:
-        colour, depth, normal, row = _shade(scenes, atlas, centres, angle, config)
+        colour, depth, normal, row = _shade(scenes, atlas, centres, angle, config, visits)
     else:
-        depth, normal, row = _depth_only(scenes, centres, angle, config.far_m)
+        depth, normal, row = _depth_only(scenes, centres, angle, config.far_m, visits)
         samples = camera_rays(world_from_camera, intrinsics, *size, per_side)
-        colour, *_ = _shade(scenes, atlas, samples, angle / per_side, config)
+        colour, *_ = _shade(scenes, atlas, samples, angle / per_side, config, visits)
         colour = avg_pool2d(colour.flatten(0, 2), per_side).unflatten(0, colour.shape[:3])
     return Render(
         colour=colour.movedim(0, 2),

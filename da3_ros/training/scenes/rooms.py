@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 import math
 
-from da3_ros.training.scenes.builder import Frame, SceneBuilder, turn, Vector
+from da3_ros.training.scenes.builder import Frame, Material, SceneBuilder, turn, Vector
 from da3_ros.training.scenes.furniture import FURNITURE
 from da3_ros.training.scenes.scene import Scenes
 
@@ -141,12 +141,18 @@ def _lights(b: SceneBuilder, size: Vector) -> dict[str, object]:
     }
 
 
+def _wall_paint(b: SceneBuilder) -> Material:
+    """Half of all walls are as plain as ceilings."""
+    role = 'wall' if b.rng.random() < 0.5 else 'ceiling'
+    return b.material(role, b.rng.uniform(1.2, 3.0))
+
+
 def build_room(b: SceneBuilder) -> Scenes:
     """Build one furnished room centred on the origin, floor at z = 0."""
     size = _room_size(b)
-    walls = [b.material('wall', b.rng.uniform(1.2, 3.0))] * 4
+    walls = [_wall_paint(b)] * 4
     if b.rng.random() < 0.4:
-        walls[b.rng.randrange(4)] = b.material('wall', b.rng.uniform(1.0, 3.0))
+        walls[b.rng.randrange(4)] = _wall_paint(b)
     floor = b.material('floor', b.rng.uniform(1.0, 2.5), b.rng.choice([0.0, 0.0, 0.5]))
     ceiling = b.material('ceiling', b.rng.uniform(1.5, 3.0))
     _hang(b, size)

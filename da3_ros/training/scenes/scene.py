@@ -17,6 +17,7 @@ import torch
 from da3_ros.errors import InputError
 
 SHELL_FACES = 6
+GROUND_FACE = 4
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import torch
 
 from da3_ros.errors import InputError
+from da3_ros.training.scenes.culling import visits_for
 from da3_ros.training.scenes.make import atlas_for, make_scenes, SceneConfig
 from da3_ros.training.scenes.paths import camera_path, PathConfig
 from da3_ros.training.scenes.rays import intrinsics_from_fov
@@ -80,9 +81,9 @@ def iterate_sequence(
     look = RenderConfig(config.width, config.height, config.samples_per_side)
     grain = torch.Generator(device).manual_seed(config.seed)
     for number, pose in enumerate(poses):
-        seen = render(
-            scene, atlas, pose[None, None].to(device), intrinsics[None, None].to(device), look
-        )
+        view = (pose[None, None].to(device), intrinsics[None, None].to(device))
+        visits = visits_for(scene, *view, config.width, config.height)
+        seen = render(scene, atlas, *view, look, visits)
         picture = quantise(expose(seen.colour, config.sensor, grain))[0, 0]
         yield SequenceFrame(
             stamp_ns=config.start_stamp_ns + round(number * 1e9 / config.fps),
