@@ -110,7 +110,7 @@ def robust_rigid(
 def sigma_of_norms(
     norms: torch.Tensor, weights: torch.Tensor, floor: float = 1e-6
 ) -> torch.Tensor:
-    """Return the deviation of one coordinate of errors in space, from their norms (N,)."""
+    """Return the deviation of one coordinate of errors in space from their norms (N,)."""
     return (weighted_median(norms, weights) / _MEDIAN_NORM).clamp_min(floor)
 
 

@@ -20,9 +20,9 @@ ROOM_LOW, ROOM_HIGH = np.array([-3.0, -4.0, -1.0]), np.array([5.0, 4.0, 2.0])
 def box_depth(world_from_camera: np.ndarray, intrinsics: np.ndarray, height: int, width: int):
     """Return the z-depth (H, W) that a camera inside the room sees."""
     rays = pixel_rays(intrinsics, height, width) @ world_from_camera[:3, :3].T
-    with np.errstate(divide='ignore'):
-        to_walls = np.where(rays > 0, ROOM_HIGH, ROOM_LOW) - world_from_camera[:3, 3]
-        return (to_walls / rays).min(axis=-1)  # the rays have z = 1, so this is z-depth
+    to_walls = np.where(rays > 0, ROOM_HIGH, ROOM_LOW) - world_from_camera[:3, 3]
+    depth = np.divide(to_walls, rays, out=np.full_like(rays, np.inf), where=rays != 0)
+    return depth.min(axis=-1)  # the rays have z = 1 in the camera, so this is z-depth
 
 
 def pose_at(position: Sequence[float], yaw_deg: float = 0.0) -> np.ndarray:

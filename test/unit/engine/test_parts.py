@@ -1,0 +1,131 @@
+"""Small parts of the engine: device names, covisibility, the window, steady intrinsics."""
+
+from da3_ros.config import KeyframeConfig, ScaleConfig
+from da3_ros.engine.device import resolve_device, resolve_precision
+from da3_ros.engine.intrinsics import IntrinsicsEstimate
+from da3_ros.engine.keyframes import (
+    Covisibility,
+    covisibility,
+    Keyframe,
+    KeyframeRule,
+    overlap_points,
+)
+from da3_ros.engine.runner import WindowView
+from da3_ros.engine.scale import MapScale
+from da3_ros.engine.window import Window
+from da3_ros.errors import ConfigError, FrameError
+from doubles.box_room import box_depth, pose_at
+import numpy as np
+import pytest
+import torch
+
+K = np.array([[80.0, 0.0, 56.0], [0.0, 80.0, 42.0], [0.0, 0.0, 1.0]])
+
+
+def keyframe(pose: np.ndarray, key: int = 0) -> Keyframe:
+    depth = torch.from_numpy(box_depth(pose, K, 84, 112)).float()
+    view = WindowView(key, '', key, torch.zeros(3, 84, 112))
+    rgb = np.zeros((84, 112, 3), np.uint8)
+    return Keyframe(view, rgb, K, depth, torch.ones_like(depth), pose)
+
+
+def seen_from(pose: np.ndarray, by: np.ndarray) -> Covisibility:
+    points = overlap_points(keyframe(pose).depth, K, pose)
+    return covisibility(points, pose, keyframe(by))
+
+
+def test_a_view_sees_itself_without_parallax() -> None:
+    same = seen_from(pose_at([0, 0, 0]), pose_at([0, 0, 0]))
+    assert same.overlap > 0.98
+    assert same.parallax_deg < 0.1
+
+
+def test_turning_loses_overlap_and_gives_no_parallax() -> None:
+    overlaps = []
+    for yaw in (10, 30, 60, 120):
+        c = seen_from(pose_at([0, 0, 0], yaw), pose_at([0, 0, 0]))
+        overlaps.append(c.overlap)
+        assert c.overlap == 0 or c.parallax_deg < 0.1
+    assert overlaps == sorted(overlaps, reverse=True)
+    assert overlaps[0] > 0.8
+    assert overlaps[-1] == 0
+
+
+def test_moving_sideways_gives_the_parallax_of_the_triangle() -> None:
+    c = seen_from(pose_at([0, 0.5, 0]), pose_at([0, 0, 0]))
+    assert c.parallax_deg == pytest.approx(np.degrees(np.arctan(0.5 / 5.0)), rel=0.3)
+
+
+def test_hidden_points_are_not_seen() -> None:
+    behind = keyframe(pose_at([0, 0, 0]))
+    behind.depth = behind.depth / 3  # something stands in front of the walls
+    points = overlap_points(keyframe(pose_at([0, 0, 0])).depth, K, pose_at([0, 0, 0]))
+    assert covisibility(points, pose_at([0, 0, 0]), behind).overlap == 0
+
+
+def test_rule_keeps_what_is_new() -> None:
+    rule = KeyframeRule(KeyframeConfig(max_overlap=0.7, min_parallax_deg=5.0))
+    assert rule.is_new([])
+    assert rule.is_new([Covisibility(0.5, 1.0)])
+    assert rule.is_new([Covisibility(0.9, 9.0)])
+    assert not rule.is_new([Covisibility(0.1, 1.0), Covisibility(0.9, 1.0)])
+    assert rule.is_reference_behind(Covisibility(0.1, 1.0))
+    assert not rule.is_reference_behind(Covisibility(0.2, 1.0))
+
+
+def test_window_pins_the_reference_and_drops_the_oldest_other() -> None:
+    window = Window(4)
+    frames = [keyframe(pose_at([0, 0, 0]), key) for key in range(6)]
+    left = [k.view.key for f in frames for k in window.add(f)]
+    assert left == [1, 2, 3]
+    assert [k.view.key for k in window] == [0, 4, 5]
+    assert [k.view.key for k in window.select(1)] == [0, 4, 5]
+    assert [k.view.key for k in window.select(2)] == [0, 5]
+    assert [k.view.key for k in window.select(9)] == [0]
+    assert [k.view.key for k in window.move_reference()] == [0]
+    assert [k.view.key for k in window] == [4, 5]
+
+
+def test_reference_stays_when_there_is_no_other() -> None:
+    window = Window(2)
+    window.add(keyframe(pose_at([0, 0, 0]), 7))
+    assert window.move_reference() == []
+    assert len(window) == 1
+
+
+def test_archived_keyframes_still_hold_their_depth() -> None:
+    k = keyframe(pose_at([0, 0, 0]))
+    before = k.depth.clone()
+    k.archive()
+    assert k.view.image.numel() == 0
+    torch.testing.assert_close(k.depth.float(), before, rtol=1e-3, atol=0)
+
+
+def test_intrinsics_settle_on_the_geometric_mean() -> None:
+    estimate = IntrinsicsEstimate()
+    for factor in [0.8, 1.25] * 50:
+        k = estimate.update(K * [[factor], [factor], [1]])
+    assert k[0, 0] == pytest.approx(80.0, rel=0.02)
+    assert (k[0, 2], k[1, 2]) == (56.0 * 1.25, 42.0 * 1.25)
+
+
+def test_unknown_scale_needs_valid_depth() -> None:
+    scale = MapScale(ScaleConfig())
+    assert scale.map_from_network(torch.tensor([[4.0, 4.0, float('nan')]])) == 0.25
+    with pytest.raises(FrameError, match='no valid depth'):
+        scale.map_from_network(torch.full((2, 2), float('nan')))
+
+
+def test_missing_gpu_is_a_sentence() -> None:
+    missing = f'cuda:{torch.cuda.device_count()}'
+    with pytest.raises(ConfigError, match=r"set device to 'cpu' or 'auto'\.$"):
+        resolve_device(missing)
+    assert resolve_device('cpu').type == 'cpu'
+    assert resolve_device('auto').type in ('cpu', 'cuda')
+
+
+def test_precision_names() -> None:
+    cpu = torch.device('cpu')
+    assert resolve_precision('auto', cpu) is torch.float32
+    assert resolve_precision('bf16', cpu) is torch.bfloat16
+    assert resolve_precision('fp16', cpu) is torch.float16
