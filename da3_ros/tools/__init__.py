@@ -1,0 +1,1 @@
+"""The command line tool `da3`: one file for each command."""

@@ -1,0 +1,177 @@
+"""``da3 infer``: images, a video or a bag in; depth, poses, a map and a bag out."""
+
+import argparse
+from collections import Counter
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from da3_ros.config import NodeConfig
+from da3_ros.errors import ConfigError, FrameError
+from da3_ros.tools.options import add_engine_options, configured
+
+if TYPE_CHECKING:
+    from da3_ros.engine import StreamingEngine
+    from da3_ros.ros.output_bag import OutputBag
+    from da3_ros.tools.results import Results
+    from da3_ros.tools.sources import Calibrate, Source
+
+_EXIT_INTERRUPTED = 130
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what the command takes."""
+    parser.add_argument(
+        'input',
+        type=Path,
+        metavar='INPUT',
+        help='a folder of images, a video, or a rosbag2 (folder, .mcap or .db3)',
+    )
+    parser.add_argument(
+        '--output', type=Path, required=True, metavar='DIR', help='where the results go'
+    )
+    parser.add_argument('--overwrite', action='store_true', help='replace earlier results there')
+    add_engine_options(parser)
+    parser.add_argument(
+        '--every', type=int, default=1, metavar='N', help='use every N-th frame only'
+    )
+    parser.add_argument('--topic', help='image topic of a bag that has several')
+    parser.add_argument(
+        '--fps', type=float, default=10.0, help='frames per second of a folder without stamps'
+    )
+    camera = parser.add_mutually_exclusive_group()
+    camera.add_argument(
+        '--camera-info',
+        type=Path,
+        metavar='FILE',
+        help='calibration of the camera: a camera_info YAML or a JSON file with fx fy cx cy',
+    )
+    camera.add_argument(
+        '--fov', type=float, metavar='DEG', help='horizontal field of view, for an ideal camera'
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the engine over the input; returns the exit code."""
+    from da3_ros.engine import StreamingEngine
+    from da3_ros.tools.results import Results
+    from da3_ros.tools.sources import open_source
+
+    _check(arguments)
+    config = configured(NodeConfig(), arguments)
+    source = open_source(arguments.input, arguments.topic, arguments.fps)
+    engine = StreamingEngine(config)
+    trained = '' if engine.is_trained else ' (untrained, seeded random weights: no measure of it)'
+    print(f'{engine.model_name} on {engine.device}{trained}')
+    with ExitStack() as stack:
+        results = stack.enter_context(Results(arguments.output, arguments.overwrite))
+        bag = _output_bag(results.directory / 'outputs', config, source.frame_id)
+        if bag is not None:
+            stack.enter_context(bag)
+        job = _Job(source, engine, results, bag, _calibrate(arguments))
+        code = job.run(arguments.every)
+        engine.save_map(results.directory)
+    job.report()
+    return code
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    """Raise ``ConfigError`` for numbers that make no sense."""
+    if arguments.every < 1:
+        raise ConfigError(f'--every is {arguments.every}; expected at least 1.')
+    if not arguments.fps > 0:
+        raise ConfigError(f'--fps is {arguments.fps:g}; expected a positive number.')
+
+
+def _calibrate(arguments: argparse.Namespace) -> 'Calibrate | None':
+    """Return what the user says of the camera, if anything."""
+    from da3_ros.tools.calibration import from_fov, read_calibration
+
+    if arguments.fov is not None:
+        return lambda width, height: from_fov(arguments.fov, width, height)
+    if arguments.camera_info is not None:
+        model = read_calibration(arguments.camera_info)
+        return lambda width, height: model
+    return None
+
+
+def _output_bag(path: Path, config: NodeConfig, frame_id: str) -> 'OutputBag | None':
+    """Return the bag of outputs, or None, with a word about it, where ROS is not installed."""
+    try:
+        from da3_ros.ros.output_bag import OutputBag
+    except ImportError as error:
+        print(f'No bag is written: ROS 2 messages or rosbags are not installed ({error}).')
+        return None
+    return OutputBag(path, config, frame_id)
+
+
+@dataclass
+class _Job:
+    """One input on its way through the engine, and what became of its frames."""
+
+    source: 'Source'
+    engine: 'StreamingEngine'
+    results: 'Results'
+    bag: 'OutputBag | None'
+    calibrate: 'Calibrate | None'
+    done: int = 0
+    elapsed_s: float = 0.0
+    drops: Counter = field(default_factory=Counter)
+    first_problem: dict[str, str] = field(default_factory=dict)
+
+    def run(self, every: int) -> int:
+        """Process every N-th frame; Ctrl-C ends that early and keeps what is there."""
+        from tqdm import tqdm
+
+        total = -(-len(self.source) // every) or None
+        frames = islice(enumerate(self.source.frames()), 0, None, every)
+        started = time.perf_counter()
+        try:
+            for index, frame in tqdm(frames, total=total, unit='frame', desc='infer'):
+                self._process(index, frame)
+        except KeyboardInterrupt:
+            print('Interrupted; finishing what is there ...', file=sys.stderr)
+            return _EXIT_INTERRUPTED
+        finally:
+            self.elapsed_s = time.perf_counter() - started
+        return 0
+
+    def _process(self, index: int, frame: object) -> None:
+        """Push one frame and write what comes of it; a bad frame is counted."""
+        from da3_ros.tools.sources import calibrated
+
+        try:
+            if isinstance(frame, FrameError):
+                raise frame
+            frame = calibrated(frame, self.calibrate)
+            started = time.perf_counter()
+            update = self.engine.push([frame])
+        except FrameError as error:
+            self.drops[error.reason] += 1
+            self.first_problem.setdefault(error.reason, f'frame {index}: {error}')
+            if self.bag is not None:
+                self.bag.drop(error.reason, self.engine)
+            return
+        elapsed_ms = (time.perf_counter() - started) * 1e3
+        self.results.write(index, update.views, update.status.is_metric)
+        if self.bag is not None:
+            self.bag.write(update, self.engine, elapsed_ms)
+        self.done += 1
+
+    def report(self) -> None:
+        """Say what was done, what was not and why, and where it lies."""
+        rate = self.done / self.elapsed_s if self.elapsed_s else 0.0
+        print(f'{self.done} frames in {self.elapsed_s:.1f} s ({rate:.1f} frames/s)')
+        for reason, count in self.drops.items():
+            print(f'{count} dropped, {reason}; the first: {self.first_problem[reason]}')
+        unit = 'metres' if self.engine.status.is_metric else 'units of the map, not metres'
+        print(f'Depth and poses are in {unit}; {len(self.engine.keyframes)} keyframes.')
+        print(
+            f'Results are in {self.results.directory}: frames/, poses.txt, intrinsics.json, map/'
+        )
+        if self.bag is not None:
+            print(f'All topics of the node are in {self.results.directory / "outputs"} (MCAP).')
