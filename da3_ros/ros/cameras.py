@@ -40,7 +40,7 @@ class CameraInput:
         self.name = name
         self._config = config
         self._drops = drops
-        self._calibrations: dict[tuple[int, int], Calibration] = {}
+        self.calibrations: dict[tuple[int, int], Calibration] = {}
         self._subscriptions: list[Subscription] = []
 
     def subscribe(self, node: Node, on_image: ImageCallback) -> None:
@@ -72,12 +72,12 @@ class CameraInput:
         except CameraInfoError as error:
             self._drops.drop(error.reason, str(error))
             return
-        calibrations = dict(self._calibrations)  # the worker may be reading the old one
+        calibrations = dict(self.calibrations)  # the worker may be reading the old one
         calibrations.pop(calibration.size, None)
         calibrations[calibration.size] = calibration
         if len(calibrations) > _MAX_CALIBRATIONS:
             del calibrations[next(iter(calibrations))]
-        self._calibrations = calibrations
+        self.calibrations = calibrations
 
     def frame(self, message: Image | CompressedImage) -> Frame:
         """Return a message as a frame; raises ``FrameError`` when it cannot be one."""
@@ -98,7 +98,7 @@ class CameraInput:
 
     def _calibration(self, size: tuple[int, int]) -> Calibration | None:
         """Return the calibration for images of a (width, height), or None to trust the network."""
-        calibrations = self._calibrations
+        calibrations = self.calibrations
         if calibrations and size not in calibrations:
             known = ', '.join(f'{w}x{h}' for w, h in calibrations)
             self._drops.drop(

@@ -61,7 +61,7 @@ def header_at(stamp: int, frame_id: str) -> Header:
 def byte_array(values: np.ndarray) -> array.array:
     """Return the bytes of an array in the type that rclpy takes without looking at each one."""
     data = array.array('B')
-    data.frombytes(np.ascontiguousarray(values).data.cast('B'))
+    data.frombytes(np.ascontiguousarray(values).reshape(-1).view(np.uint8))
     return data
 
 
@@ -71,10 +71,8 @@ def rgb_from_image(message: Image) -> np.ndarray:
 
     The result of rgb8 shares the message's memory.
 
-    Raises
-    ------
-    FrameError
-        ``frame_size``, ``frame_encoding``, ``frame_step`` or ``frame_data``: the message
+    Raises:
+        FrameError: ``frame_size``, ``frame_encoding``, ``frame_step`` or ``frame_data``: the message
         contradicts itself or has an encoding that is not a colour.
 
     """
@@ -135,10 +133,8 @@ def rgb_from_compressed(message: CompressedImage) -> np.ndarray:
     """
     Return the pixels (H, W, 3) uint8 of a JPEG or PNG, not turned by the orientation in its EXIF.
 
-    Raises
-    ------
-    FrameError
-        ``frame_decode``: OpenCV cannot decode the data.
+    Raises:
+        FrameError: ``frame_decode``: OpenCV cannot decode the data.
 
     """
     data = np.frombuffer(message.data, np.uint8)
@@ -159,11 +155,9 @@ def calibration_from_info(message: CameraInfo) -> Calibration:
     """
     Return the size, K and D of a CameraInfo.
 
-    Raises
-    ------
-    CameraInfoError
-        ``info_size``, ``info_intrinsics`` or ``info_distortion``: it cannot be of a calibrated
-        camera.
+    Raises:
+        CameraInfoError: ``info_size``, ``info_intrinsics`` or ``info_distortion``: it cannot be of
+        a calibrated camera.
 
     """
     if message.width == 0 or message.height == 0:

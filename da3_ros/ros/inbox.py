@@ -39,6 +39,11 @@ class Inbox:
         """Whether the worker was sent home."""
         return self._is_shut
 
+    @property
+    def has_requests(self) -> bool:
+        """Whether a request waits."""
+        return bool(self._requests)
+
     def open(self) -> None:  # noqa: A003
         """Take messages from now on."""
         with self._changed:

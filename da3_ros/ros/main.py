@@ -1,18 +1,26 @@
 """The executable ``da3_node``: one node, one executor, and an end within two seconds."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 import os
 import signal
 import sys
 import threading
 import traceback
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rclpy.lifecycle import LifecycleNode
 
 _SPIN_TIMEOUT_S = 0.3
 
 
-def main(args: Sequence[str] | None = None) -> int:
+def main(
+    args: Sequence[str] | None = None, make_node: Callable[[], 'LifecycleNode'] | None = None
+) -> int:
     """
     Run the node until SIGINT or SIGTERM and return the exit code.
+
+    ``make_node`` makes another node than ``Da3Node`` with its own engine.
 
     The executor spins in a thread of its own, so that a signal is heard while it loads a network,
     and signals are ours, not rclpy's, so that the node still has its context when it stops.
@@ -30,7 +38,7 @@ def main(args: Sequence[str] | None = None) -> int:
     is_over = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: is_over.set())
-    node = Da3Node()
+    node = (make_node or Da3Node)()
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     failures: list[str] = []

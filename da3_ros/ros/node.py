@@ -15,6 +15,7 @@ from da3_ros.ros.statistics import Statistics
 from da3_ros.ros.transitions import logged
 from da3_ros.ros.worker import Worker
 from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.task import Future
@@ -44,13 +45,13 @@ class Da3Node(LifecycleNode):
         self.is_worker_left_behind = False
         self._engine_factory = engine_factory
         self._engine: StreamingEngine | None = None
-        self._worker: Worker | None = None
+        self.worker: Worker | None = None
         self._outputs: Outputs | None = None
-        self._cameras: dict[str, CameraInput] = {}
+        self.cameras: dict[str, CameraInput] = {}
         self._is_active = False
         self.statistics = Statistics()
         self._diagnostics = Diagnostics(self.get_name())
-        self._parameters = Parameters(self, self._on_parameters)
+        self.parameters = Parameters(self, self._on_parameters)
         self._diagnostics_publisher = self.create_publisher(
             DiagnosticArray, '/diagnostics', diagnostics_qos()
         )
@@ -58,10 +59,12 @@ class Da3Node(LifecycleNode):
         self._steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(_PERIOD_S, self._publish_diagnostics, clock=self._steady_clock)
         self._status_timer: Timer | None = None
-        self.create_service(Trigger, '~/reset', self._on_reset)
-        self.create_service(Trigger, '~/save_map', self._on_save_map)
+        # A service that waits for the worker keeps its group, so it has one of its own.
+        waiting = MutuallyExclusiveCallbackGroup()
+        self.create_service(Trigger, '~/reset', self._on_reset, callback_group=waiting)
+        self.create_service(Trigger, '~/save_map', self._on_save_map, callback_group=waiting)
         self._autostart_timer: Timer | None = None
-        if self._parameters.config.autostart:
+        if self.parameters.config.autostart:
             self._autostart_timer = self.create_timer(0.0, self._start, clock=self._steady_clock)
 
     # Transitions
@@ -69,7 +72,7 @@ class Da3Node(LifecycleNode):
     @logged
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the network and make everything that lives until cleanup."""
-        config = self._parameters.checked()
+        config = self.parameters.checked()
         try:
             self._build(config)
         except BaseException:
@@ -81,9 +84,9 @@ class Da3Node(LifecycleNode):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Take images and publish."""
         result = super().on_activate(state)
-        self._worker.resume()
-        for camera in self._cameras.values():
-            camera.subscribe(self, self._worker.put)
+        self.worker.resume()
+        for camera in self.cameras.values():
+            camera.subscribe(self, self.worker.put)
         self._status_timer = self.create_timer(
             _PERIOD_S, self._publish_status, clock=self._steady_clock
         )
@@ -122,16 +125,16 @@ class Da3Node(LifecycleNode):
 
     def _build(self, config: NodeConfig) -> None:
         self.get_logger().info(f"Loading '{config.model}' ...")
-        self._parameters.is_locked = True
+        self.parameters.is_locked = True
         self._engine = self._engine_factory(config)
         self._engine.warm_up()
         self.statistics = Statistics()
         drops = DropLog(self.statistics, self.get_logger())
-        self._cameras = {name: CameraInput(name, config, drops) for name in config.cameras}
+        self.cameras = {name: CameraInput(name, config, drops) for name in config.cameras}
         self._outputs = Outputs(self, config, self.statistics, drops)
-        self._worker = Worker(
+        self.worker = Worker(
             self._engine,
-            self._cameras,
+            self.cameras,
             self._outputs,
             self.statistics,
             drops,
@@ -146,18 +149,18 @@ class Da3Node(LifecycleNode):
     def _halt(self) -> None:
         """Undo activate, from any state."""
         self._is_active = False
-        for camera in self._cameras.values():
+        for camera in self.cameras.values():
             camera.unsubscribe(self)
         if self._status_timer is not None:
             self.destroy_timer(self._status_timer)
             self._status_timer = None
-        if self._worker is not None:
-            self._worker.pause()
+        if self.worker is not None:
+            self.worker.pause()
 
     def _release(self) -> None:
         """Undo activate and configure, from any state."""
         self._halt()
-        if self._worker is not None and not self._worker.stop(_STOP_TIMEOUT_S):
+        if self.worker is not None and not self.worker.stop(_STOP_TIMEOUT_S):
             self.is_worker_left_behind = True
             self.get_logger().warning(
                 f'The network was still busy after {_STOP_TIMEOUT_S} s; it is left behind and its '
@@ -165,9 +168,9 @@ class Da3Node(LifecycleNode):
             )
         if self._outputs is not None:
             self._outputs.destroy()
-        self._engine = self._worker = self._outputs = None
-        self._cameras = {}
-        self._parameters.is_locked = False
+        self._engine = self.worker = self._outputs = None
+        self.cameras = {}
+        self.parameters.is_locked = False
 
     def destroy_node(self) -> None:
         """Release everything, from whatever state, and destroy the node."""
@@ -177,21 +180,21 @@ class Da3Node(LifecycleNode):
     # Callbacks
 
     def _on_parameters(self, config: NodeConfig) -> None:
-        if self._worker is not None:
-            self._worker.configure(config)
+        if self.worker is not None:
+            self.worker.configure(config)
 
     async def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        return await self._answer(response, self._worker and self._worker.reset())
+        return await self._answer(response, self.worker and self.worker.reset())
 
     async def _on_save_map(
         self, _: Trigger.Request, response: Trigger.Response
     ) -> Trigger.Response:
-        directory = Path(self._parameters.config.save_directory).expanduser()
+        directory = Path(self.parameters.config.save_directory).expanduser()
 
         def save(engine: StreamingEngine) -> str:
             return f"The map was saved in '{engine.save_map(directory)}'."
 
-        return await self._answer(response, self._worker and self._worker.request(save))
+        return await self._answer(response, self.worker and self.worker.request(save))
 
     async def _answer(self, response: Trigger.Response, future: Future | None) -> Trigger.Response:
         """Wait, without keeping the executor, for what the worker says to a request."""
@@ -208,7 +211,7 @@ class Da3Node(LifecycleNode):
     def _publish_status(self) -> None:
         """Publish the status of a node that has no images to publish it with."""
         if self._outputs.status_age_s > 0.9 * _PERIOD_S:
-            self._outputs.publish_status(self._engine, self._worker.newest_stamp_ns)
+            self._outputs.publish_status(self._engine, self.worker.newest_stamp_ns)
 
     def _publish_diagnostics(self) -> None:
         health = Health(self._engine, self.statistics.snapshot(), self._is_active, self.problem)

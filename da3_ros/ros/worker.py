@@ -7,7 +7,7 @@ import traceback
 from typing import Any
 
 from da3_ros.config import NodeConfig
-from da3_ros.engine import EngineStatus, Frame, StreamingEngine, Update
+from da3_ros.engine import Frame, StreamingEngine, Update
 from da3_ros.errors import Da3Error, FrameError
 from da3_ros.ros.cameras import CameraInput
 from da3_ros.ros.drops import DropLog
@@ -102,9 +102,9 @@ class Worker:
         return not self._thread.is_alive()
 
     @property
-    def status(self) -> EngineStatus:
-        """How the engine is doing, as of its last push or reset."""
-        return self._engine.status
+    def has_requests(self) -> bool:
+        """Whether a request waits."""
+        return self._inbox.has_requests
 
     def _answer(self, action: Callable[[StreamingEngine], str]) -> Answer:
         """Run a request; whatever goes wrong becomes its answer."""

@@ -43,6 +43,7 @@ class FakeEngine:
         self.raises: Exception | None = None
         self.frames: list[Frame] = []
         self.warm = False
+        self.is_pushing = False
         self.threads: set[str] = set()
         self.reset()
 
@@ -72,7 +73,9 @@ class FakeEngine:
     def push(self, frames: Sequence[Frame]) -> Update:
         """Return a view for each frame."""
         self.threads.add(threading.current_thread().name)
+        self.is_pushing = True
         self.gate.wait()
+        self.is_pushing = False
         time.sleep(self.delay_s)
         if self.raises is not None:
             error, self.raises = self.raises, None

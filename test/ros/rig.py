@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable
+import gc
 import threading
 import time
 from typing import Any
@@ -108,6 +109,14 @@ class Rig:
             spinner.stop()
         self.node.destroy_node()
         self.peer.destroy_node()
+        # rclpy takes the lifecycle services from the network only when the object goes.
+        del self.node
+        gc.collect()
+
+    @staticmethod
+    def parameter(name: str, value: Any) -> Parameter:
+        """Return a parameter to be set."""
+        return Parameter(name, value=value)
 
     def state(self) -> str:
         """Return the label of the node's lifecycle state."""

@@ -1,0 +1,78 @@
+"""Transforms: none, map above the camera, map above the odometry frame."""
+
+from collections.abc import Callable
+import time
+
+from da3_ros.ros.poses import matrix_of, transform_message
+import fake_engine
+from geometry_msgs.msg import TransformStamped
+import numpy as np
+from rig import FRAME_ID, image, Rig, wait_for
+from tf2_ros import TransformBroadcaster
+
+
+def send_odometry(rig: Rig, odom_from_camera: np.ndarray, stamp: int) -> None:
+    """Publish odom → camera as the robot would, once the node listens."""
+    if not hasattr(rig, 'broadcaster'):
+        rig.broadcaster = TransformBroadcaster(rig.peer)
+        publisher = rig.broadcaster.pub_tf
+        wait_for(lambda: publisher.get_subscription_count() > 1, 'the node to listen to /tf')
+    rig.broadcaster.sendTransform(transform_message(odom_from_camera, 'odom', FRAME_ID, stamp))
+    time.sleep(0.2)
+
+
+def from_map(rig: Rig) -> list[TransformStamped]:
+    """Return the transforms that the node sent."""
+    transforms = [t for m in rig.messages['/tf'] for t in m.transforms]
+    return [t for t in transforms if t.header.frame_id == 'map']
+
+
+def test_none_sends_nothing(make_rig: Callable[..., Rig]) -> None:
+    """Not even a publisher."""
+    rig = make_rig(parameters={'tf': 'none'})
+    rig.send()
+    assert all(p.topic_name != '/tf' for p in rig.node.publishers)
+
+
+def test_odom_corrects_the_odometry(make_rig: Callable[..., Rig]) -> None:
+    """Map → odom → camera is the engine's pose, with odom → camera interpolated at the stamp."""
+    rig = make_rig(parameters={'tf': 'odom'})
+    rig.listen('/tf')
+    stamp = rig.next_stamp_ns()
+    before, after = np.eye(4), np.eye(4)
+    before[0, 3], after[0, 3] = 1.0, 3.0
+    send_odometry(rig, before, stamp - 10**8)
+    send_odometry(rig, after, stamp + 10**8)
+    rig.send(image(stamp))
+    (transform,) = wait_for(lambda: from_map(rig), 'map → odom')
+    assert transform.child_frame_id == 'odom'
+    odom_from_camera = np.eye(4)
+    odom_from_camera[0, 3] = 2.0
+    np.testing.assert_allclose(
+        matrix_of(transform.transform) @ odom_from_camera, fake_engine.pose(0), atol=1e-6
+    )
+
+
+def test_odom_without_odometry_is_counted_and_sends_nothing(make_rig: Callable[..., Rig]) -> None:
+    """The rest is published all the same."""
+    rig = make_rig(parameters={'tf': 'odom'})
+    rig.listen()
+    rig.send()
+    assert rig.heard('odometry')
+    wait_for(lambda: rig.counts().frames_published == 1, 'the outputs')
+    assert rig.counts().drops == {'tf_odom': 1}
+    assert rig.counts().frames_dropped == 0
+    assert from_map(rig) == []
+
+
+def test_images_without_a_frame_get_no_transform(make_rig: Callable[..., Rig]) -> None:
+    """A transform to a frame without a name would break every listener."""
+    rig = make_rig()
+    rig.listen()
+    message = image(rig.next_stamp_ns())
+    message.header.frame_id = ''
+    rig.send(message)
+    assert rig.heard('odometry')
+    wait_for(lambda: rig.counts().frames_published == 1, 'the outputs')
+    assert rig.counts().drops == {'tf_frame': 1}
+    assert from_map(rig) == []
