@@ -1,4 +1,5 @@
-"""The texture atlas: many square tileable textures with mip levels, sampled without aliasing.
+"""
+The texture atlas: many square tileable textures with mip levels, sampled without aliasing.
 
 The renderer knows nothing of where textures come from: an atlas is made of any (T, 3, S, S) linear
 albedo images, painted (`patterns.py`) or photographed.
@@ -10,10 +11,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from da3_ros.errors import InputError
 import torch
 from torch.nn.functional import avg_pool2d
-
-from da3_ros.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,8 @@ class Atlas:
     def albedo(
         self, texture: torch.Tensor, uv: torch.Tensor, footprint: torch.Tensor
     ) -> torch.Tensor:
-        """Trilinear albedo (..., 3) of texture indices (...) at tile coordinates `uv` (2, ...).
+        """
+        Trilinear albedo (..., 3) of texture indices (...) at tile coordinates `uv` (2, ...).
 
         `footprint` (...) is the length in tiles over which to average.
         """
@@ -55,7 +56,8 @@ class Atlas:
     def relief(
         self, texture: torch.Tensor, uv: torch.Tensor, footprint: torch.Tensor
     ) -> torch.Tensor:
-        """Relative luminance (...), 1 on average, of the nearest mip level that is fine enough.
+        """
+        Relative luminance (...), 1 on average, of the nearest mip level that is fine enough.
 
         It fades to 1 where the footprint approaches a tile, so levels do not show.
         """
@@ -94,7 +96,8 @@ class Atlas:
 
 
 def build_atlas(images: torch.Tensor) -> Atlas:
-    """Make an atlas of (T, 3, S, S) float linear-albedo images in [0, 1]; S a power of two.
+    """
+    Make an atlas of (T, 3, S, S) float linear-albedo images in [0, 1]; S a power of two.
 
     Images should tile; mip levels are box-filtered in linear light. Raises `InputError`.
     """

@@ -6,10 +6,9 @@ from dataclasses import dataclass, field, fields
 import math
 import random
 
-import torch
-
 from da3_ros.training.scenes.catalogue import TextureSource
 from da3_ros.training.scenes.scene import Scenes, SHELL_FACES, Slots
+import torch
 
 Vector = tuple[float, float, float]
 Matrix = tuple[Vector, Vector, Vector]
@@ -194,9 +193,7 @@ class SceneBuilder:
         assert len(rows) == SHELL_FACES
         return rows
 
-    def finish(
-        self, low: Vector, high: Vector, faces: list[Material], **scene: object
-    ) -> Scenes:
+    def finish(self, low: Vector, high: Vector, faces: list[Material], **scene: object) -> Scenes:
         """Make the scene's tensors (B = 1); `scene` holds the fields that are not per surface."""
         rows = self.shell(low, high, faces)
         unused = Row(

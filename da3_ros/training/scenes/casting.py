@@ -1,4 +1,5 @@
-"""Casting rays at whole scenes: the first surface of each camera ray, and shadows.
+"""
+Casting rays at whole scenes: the first surface of each camera ray, and shadows.
 
 Slots are visited one after the other with a running minimum, so that memory is a few images and
 not an image per primitive. All shapes are static and nothing is read back by the host.
@@ -10,8 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
-
 from da3_ros.training.scenes.primitives import (
     Components,
     cross_box,
@@ -21,6 +20,7 @@ from da3_ros.training.scenes.primitives import (
 )
 from da3_ros.training.scenes.rays import Rays, rotate
 from da3_ros.training.scenes.scene import Scenes, SHELL_FACES, Slots
+import torch
 
 NEAR_M = 0.02
 # Shadow rays start this far off the surface, so that a surface does not shade itself.
@@ -68,7 +68,8 @@ def _cast_at_shell(scenes: Scenes, rays: Rays) -> tuple[torch.Tensor, torch.Tens
 def cast_rays(
     scenes: Scenes, rays: Rays, slots: Sequence[int]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """z-depth (B, V, H, W) in metres and row (B, V, H, W) int32 of the first surface of each ray.
+    """
+    z-depth (B, V, H, W) in metres and row (B, V, H, W) int32 of the first surface of each ray.
 
     Only `slots` are visited. A camera inside a primitive looks out of it without seeing it.
     """
@@ -89,7 +90,8 @@ def cast_rays(
 def cast_shadows(
     scenes: Scenes, points: torch.Tensor, normals: torch.Tensor, slots: Sequence[int]
 ) -> torch.Tensor:
-    """Whether one of `slots` keeps light 0 from each surface point, (B, V, H, W) bool.
+    """
+    Whether one of `slots` keeps light 0 from each surface point, (B, V, H, W) bool.
 
     `points`, `normals` are (3, B, V, H, W) in the world. Rays run from the light, whose place in
     each primitive's frame is known once per scene, to just above the point.

@@ -1,4 +1,5 @@
-"""Which textures exist: numbered, by role, painted on demand.
+"""
+Which textures exist: numbered, by role, painted on demand.
 
 A scene names textures by number; the same number is the same picture everywhere. Photographs join
 by giving the scene builder another `TextureSource`.
@@ -11,12 +12,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
-import torch
-from torch.nn.functional import avg_pool2d
-
 from da3_ros.errors import InputError
 from da3_ros.training.scenes.noise import Canvas
 from da3_ros.training.scenes.patterns import FAMILIES
+import torch
+from torch.nn.functional import avg_pool2d
 
 # Patterns are drawn this much larger and averaged down, so that their edges are smooth.
 OVERSAMPLING = 2

@@ -1,13 +1,13 @@
-"""How far points are from the things in a scene, to keep cameras out of them.
+"""
+How far points are from the things in a scene, to keep cameras out of them.
 
 Legend: N points, P slots.
 """
 
 from __future__ import annotations
 
-import torch
-
 from da3_ros.training.scenes.scene import Scenes, SHELL_FACES
+import torch
 
 
 def _box_distance(local: torch.Tensor, half: torch.Tensor) -> torch.Tensor:
@@ -27,7 +27,8 @@ def _ellipsoid_distance(local: torch.Tensor, half: torch.Tensor) -> torch.Tensor
 
 
 def clearance_m(scene: Scenes, points: torch.Tensor) -> torch.Tensor:
-    """Distance (N,) of world points (N, 3) to the nearest primitive or wall of one scene (B = 1).
+    """
+    Distance (N,) of world points (N, 3) to the nearest primitive or wall of one scene (B = 1).
 
     Negative inside a primitive or outside of where cameras may go. Never more than the true
     distance.

@@ -1,4 +1,5 @@
-"""Which slots are worth visiting: an exact shortcut for films of one scene on a CPU.
+"""
+Which slots are worth visiting: an exact shortcut for films of one scene on a CPU.
 
 It reads the scene on the host, so it runs before `render` and not inside of it.
 
@@ -9,10 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-
 from da3_ros.training.scenes.builder import BURIED_M
 from da3_ros.training.scenes.scene import Scenes, SHELL_FACES, Slots
+import torch
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,8 @@ def visits_for(
     width: int,
     height: int,
 ) -> Visits:
-    """Slots in use whose bounding sphere meets a view's frustum, in any of the views.
+    """
+    Slots in use whose bounding sphere meets a view's frustum, in any of the views.
 
     `world_from_camera` (B, V, 4, 4), `intrinsics` (B, V, 3, 3).
     """

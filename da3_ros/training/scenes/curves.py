@@ -1,19 +1,39 @@
-"""Curves in free space: random polylines, smoothing, pushing out of obstacles, arc length.
+"""
+Curves in free space: random polylines, smoothing, pushing out of obstacles, arc length.
 
 Legend: N points of a curve, F frames.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 import math
-
-import torch
-from torch.nn.functional import conv1d, pad
 
 from da3_ros.training.scenes.clearance import clearance_m
 from da3_ros.training.scenes.scene import Scenes
+import torch
+from torch.nn.functional import conv1d, pad
 
-LANES = 96  # candidate waypoints tried at a time
+CANDIDATES = 96  # waypoints drawn at a time
+
+
+@dataclass(frozen=True)
+class Plan:
+    """
+    What a polyline must be: about `length_m` long in the end, `margin_m` clear, flat or closed.
+
+    `step_m` is the distance between its points.
+    """
+
+    length_m: float
+    margin_m: float
+    planar: bool
+    closed: bool
+    step_m: float = 0.05
+
+    def longest_m(self, shrink: float) -> float:
+        """Length of the longest leg tried."""
+        return shrink * min(4.0, max(0.6, self.length_m / 3))
 
 
 def _filtered(values: torch.Tensor, closed: bool, sigma: float) -> torch.Tensor:
@@ -62,88 +82,69 @@ def _candidates(
 ) -> torch.Tensor:
     """Random free points (N', 3): at one height, or between knee and eye."""
     low, high = scene.walk_low[0], scene.walk_high[0]
-    points = low + torch.rand(LANES, 3, generator=generator) * (high - low)
+    points = low + torch.rand(CANDIDATES, 3, generator=generator) * (high - low)
     if height is None:
         top = min(1.9, float(high[2]) - margin - 0.1)
-        points[:, 2] = 0.8 + (top - 0.8) * torch.rand(LANES, generator=generator)
+        points[:, 2] = 0.8 + (top - 0.8) * torch.rand(CANDIDATES, generator=generator)
     else:
         points[:, 2] = height
     return points[clearance_m(scene, points) > margin]
 
 
-def random_polyline(
-    scene: Scenes,
-    length_m: float,
-    margin: float,
-    planar: bool,
-    closed: bool,
-    shrink: float,
-    step_m: float,
-    generator: torch.Generator,
-) -> torch.Tensor | None:
-    """Polyline (N, 3) of free legs at least `length_m` long (closed: three legs or more).
+def _free_leg(
+    scene: Scenes, corners: list[torch.Tensor], ends: torch.Tensor, plan: Plan, longest_m: float
+) -> tuple[torch.Tensor, torch.Tensor] | None:
+    """First of `ends` (N', 3) reached by a free straight leg without a U-turn, and the leg."""
+    start = corners[-1]
+    for end in ends:
+        distance = float((end - start).norm())
+        if not 0.25 * longest_m < distance < longest_m:
+            continue
+        if len(corners) > 1 and float((end - start) @ (start - corners[-2])) < 0:
+            continue
+        leg = _segment(start, end, plan.step_m)
+        # Corners are rounded and pushed clear later: legs may be a little tighter.
+        if bool((clearance_m(scene, leg) > 0.8 * plan.margin_m).all()):
+            return end, leg
+    return None
 
-    `shrink` scales the longest leg of 4 m. None when the search gets stuck.
+
+def random_polyline(
+    scene: Scenes, plan: Plan, shrink: float, generator: torch.Generator
+) -> torch.Tensor | None:
     """
-    height = float(0.35 + 0.85 * torch.rand((), generator=generator)) if planar else None
-    found = _candidates(scene, margin, height, generator)
+    Polyline (N, 3) of free legs; None when the search gets stuck.
+
+    `shrink` in (0, 1] scales the longest leg.
+    """
+    height = float(0.35 + 0.85 * torch.rand((), generator=generator)) if plan.planar else None
+    found = _candidates(scene, plan.margin_m, height, generator)
     if len(found) == 0:
         return None
-    corners, pieces, total = [found[0]], [], 0.0
-    legs = 0
+    longest_m = plan.longest_m(shrink)
+    corners, legs, total_m = [found[0]], [], 0.0
     for _ in range(60):
-        ready = total >= length_m if not closed else (legs >= 3 and total >= 0.7 * length_m)
-        if ready and not closed:
-            break
-        options = [corners[0]] if ready else list(_candidates(scene, margin, height, generator))
-        here = corners[-1]
-        leg = None
-        for option in options:
-            distance = float((option - here).norm())
-            if not 0.3 * shrink < distance < 4.0 * shrink + (2.0 if ready else 0.0):
-                continue
-            leg = _segment(here, option, step_m)
-            if bool((clearance_m(scene, leg) > margin * 0.8).all()):
-                break
-            leg = None
-        if leg is None and not ready:
-            continue
-        if leg is not None:
-            pieces.append(leg)
-            total += float((option - here).norm())
-            legs += 1
-            if ready:
-                return torch.cat(pieces)
-            corners.append(option)
-        else:  # cannot close from here: wander on
-            onward = _candidates(scene, margin, height, generator)
-            corners = _wander(scene, corners, onward, pieces, margin, step_m)
-    if closed or total < length_m:
-        return None
-    return torch.cat([*pieces, corners[-1][None]])
-
-
-def _wander(
-    scene: Scenes,
-    corners: list[torch.Tensor],
-    options: torch.Tensor,
-    pieces: list[torch.Tensor],
-    margin: float,
-    step_m: float,
-) -> list[torch.Tensor]:
-    """Add one free leg towards the first option that can be reached."""
-    for option in options:
-        leg = _segment(corners[-1], option, step_m)
-        if bool((clearance_m(scene, leg) > margin * 0.8).all()):
-            pieces.append(leg)
-            return [*corners, option]
-    return corners
+        if plan.closed and len(legs) >= 3 and total_m >= 0.6 * plan.length_m:
+            home = _free_leg(scene, corners, corners[:1], plan, 1.6 * longest_m)
+            if home is not None:
+                return torch.cat([*legs, home[1]])
+            if len(legs) > 8:
+                return None
+        elif not plan.closed and total_m >= plan.length_m:
+            return torch.cat([*legs, corners[-1][None]])
+        options = _candidates(scene, plan.margin_m, height, generator)
+        onward = _free_leg(scene, corners, options, plan, longest_m)
+        if onward is not None:
+            total_m += float((onward[0] - corners[-1]).norm())
+            corners.append(onward[0])
+            legs.append(onward[1])
+    return None
 
 
 def push_clear(
     scene: Scenes, curve: torch.Tensor, margin: float, planar: bool, rounds: int = 8
 ) -> torch.Tensor:
-    """Move points (N, 3) up the clearance's slope until they are `margin` clear, if they can be."""
+    """Move points (N, 3) up the clearance's slope until they are `margin` clear, if possible."""
     axes = torch.eye(3)[: 2 if planar else 3] * 0.01
     for _ in range(rounds):
         distance = clearance_m(scene, curve)
@@ -157,6 +158,19 @@ def push_clear(
         curve = curve.clone()
         curve[:, : len(axes)] += slope * lacking[:, None] * 1.1
     return curve
+
+
+def headings_of(tangent: torch.Tensor, closed: bool, sigma: float) -> torch.Tensor:
+    """Yaw (F,) of tangents (F, 3), unwrapped and filtered over `sigma` frames."""
+    yaw = torch.atan2(tangent[:, 1], tangent[:, 0])
+    ends = torch.cat([yaw, yaw[:1]]) if closed else yaw
+    turns = torch.remainder(ends[1:] - ends[:-1] + math.pi, 2 * math.pi) - math.pi
+    unwrapped = yaw[0] + torch.cat([torch.zeros(1), turns.cumsum(0)])
+    trend = torch.zeros(len(unwrapped))
+    if closed:  # a loop turns by whole turns, which a periodic filter may not see
+        trend = torch.linspace(0, 1, len(unwrapped)) * (unwrapped[-1] - unwrapped[0])
+    rest = (unwrapped - trend)[: len(yaw), None]
+    return _filtered(rest, closed, sigma)[:, 0] + trend[: len(yaw)]
 
 
 def arc_lengths(curve: torch.Tensor, closed: bool) -> torch.Tensor:

@@ -1,4 +1,8 @@
-"""Things made of a few primitives. Each stands on z = 0 of its frame, its back towards -y."""
+"""
+Things made of a few primitives. Each stands on z = 0 of its frame, its back towards -y.
+
+Parts that overlap never share a plane: rays could not tell which of them is in front.
+"""
 
 from __future__ import annotations
 
@@ -64,16 +68,16 @@ def chair(b: SceneBuilder, f: Frame, w: float, d: float, h: float) -> None:
     look, seat = b.material('object', 0.7), b.material('cloth', 0.6)
     high = 0.5 * h
     b.box(f, (0, 0, high), (w, d, 0.06), seat)
-    b.box(f, (0, -d / 2 + 0.02, (high + h) / 2), (w, 0.04, h - high), seat)
+    b.box(f, (0, -d / 2 + 0.01, (high + h) / 2), (w - 0.02, 0.04, h - high), seat)
     for sx in (-1, 1):
-        b.box(f, (sx * (w / 2 - 0.025), 0, high / 2), (0.05, d, high - 0.04), look)
+        b.box(f, (sx * (w / 2 - 0.035), 0, high / 2), (0.05, d - 0.02, high - 0.04), look)
 
 
 def sofa(b: SceneBuilder, f: Frame, w: float, d: float, h: float) -> None:
-    """Base, back, two arms and a cushion."""
+    """Upholstered base, back, two arms and a cushion."""
     look = b.material('cloth', 1.1)
-    b.box(f, (0, 0, 0.22), (w, d, 0.44), look)
-    b.box(f, (0, -d / 2 + 0.1, h / 2), (w, 0.2, h), look)
+    b.box(f, (0, 0, 0.22), (w - 0.04, d - 0.03, 0.44), look)
+    b.box(f, (0, -d / 2 + 0.1, h / 2), (w - 0.02, 0.2, h), look)
     for sx in (-1, 1):
         b.box(f, (sx * (w / 2 - 0.09), 0, 0.31), (0.18, d, 0.62), look)
     tilted = Frame(f.place((b.rng.uniform(-0.25, 0.25) * w, 0, 0.62)), _lean(f, 0.4))
@@ -90,7 +94,7 @@ def bed(b: SceneBuilder, f: Frame, w: float, d: float, h: float) -> None:
     """Frame, mattress, headboard, pillow."""
     b.box(f, (0, 0, 0.14), (w, d, 0.28), b.material('object', 0.9))
     b.box(f, (0, 0.03, 0.38), (w - 0.06, d - 0.1, 0.22), b.material('cloth', 1.3))
-    b.box(f, (0, -d / 2 + 0.03, h / 2), (w, 0.06, h), b.material('object', 0.9))
+    b.box(f, (0, -d / 2 + 0.03, h / 2), (w + 0.03, 0.08, h), b.material('object', 0.9))
     b.box(f, (0, -d / 2 + 0.3, 0.54), (0.6 * w, 0.36, 0.12), b.material('cloth', 0.5))
 
 
@@ -137,7 +141,7 @@ def plant(b: SceneBuilder, f: Frame, w: float, d: float, h: float) -> None:
 
 
 def crates(b: SceneBuilder, f: Frame, w: float, d: float, h: float) -> None:
-    """A stack of boxes, each turned a little."""
+    """Stack up to three boxes, each turned a little."""
     at, size = 0.0, min(w, d)
     for _ in range(b.rng.randint(1, 3)):
         high = min(h / 2, size) * b.rng.uniform(0.6, 1.0)

@@ -1,4 +1,5 @@
-"""From surfaces to linear radiance: hemispheric ambient, lamps or sun, shadows, corners, sky.
+"""
+From surfaces to linear radiance: hemispheric ambient, lamps or sun, shadows, corners, sky.
 
 Legend: B scenes, V views, H W pixels; vectors and colours have their components in front.
 """
@@ -8,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
-
 from da3_ros.training.scenes.atlas import Atlas
 from da3_ros.training.scenes.casting import cast_shadows
 from da3_ros.training.scenes.scene import Scenes
 from da3_ros.training.scenes.surface import Surface
+import torch
 
 # Ambient occlusion fades over this distance from a wall, and takes this share of the light there.
 CORNER_REACH_M = 0.35
@@ -35,7 +35,8 @@ def per_scene(values: torch.Tensor) -> torch.Tensor:
 
 
 def albedo_of(surface: Surface, scenes: Scenes, atlas: Atlas) -> torch.Tensor:
-    """Linear albedo (3, B, V, H, W): a texture times two finer and coarser reliefs.
+    """
+    Linear albedo (3, B, V, H, W): a texture times two finer and coarser reliefs.
 
     The reliefs are turned and scaled by irrational ratios, so no surface visibly repeats.
     """
@@ -79,7 +80,8 @@ def radiance(
     effects: Effects,
     casters: Sequence[int],
 ) -> torch.Tensor:
-    """Linear colour (3, B, V, H, W) leaving each surface point towards the camera.
+    """
+    Linear colour (3, B, V, H, W) leaving each surface point towards the camera.
 
     `casters` are the slots that cast shadows.
     """

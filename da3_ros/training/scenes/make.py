@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 import random
 
-import torch
-
 from da3_ros.errors import InputError
 from da3_ros.training.scenes.atlas import Atlas, build_atlas
 from da3_ros.training.scenes.builder import SceneBuilder
@@ -15,6 +13,7 @@ from da3_ros.training.scenes.catalogue import PaintedTextures, TextureSource
 from da3_ros.training.scenes.outdoor import build_outdoor
 from da3_ros.training.scenes.rooms import build_room
 from da3_ros.training.scenes.scene import Scenes, Slots, stack_scenes
+import torch
 
 # Seeds from here on belong to evaluation; training draws below.
 FIRST_HELD_OUT_SEED = 1_000_000_000
@@ -55,10 +54,9 @@ def make_scenes(seeds: Sequence[int], config: SceneConfig | None = None) -> Scen
     return stack_scenes(made)
 
 
-def atlas_for(
-    scenes: Scenes, textures: TextureSource, side: int = 256
-) -> tuple[Scenes, Atlas]:
-    """Paint only the textures that the scenes use, and renumber the scenes to that atlas.
+def atlas_for(scenes: Scenes, textures: TextureSource, side: int = 256) -> tuple[Scenes, Atlas]:
+    """
+    Paint only the textures that the scenes use, and renumber the scenes to that atlas.
 
     To share one atlas among all scenes, build it from `textures.images(range(len(textures)))`
     instead and leave the scenes as they are.

@@ -1,4 +1,5 @@
-"""Tileable noise and drawing aids on a square canvas, as functions of a seed.
+"""
+Tileable noise and drawing aids on a square canvas, as functions of a seed.
 
 Legend: S side in texels.
 """
@@ -30,7 +31,7 @@ class Canvas:
         return cls(side, random.Random(seed), torch.Generator().manual_seed(seed))
 
     def axes(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """x (1, S) and y (S, 1), texel centres in [0, 1)."""
+        """X (1, S) and y (S, 1), texel centres in [0, 1)."""
         at = (torch.arange(self.side) + 0.5) / self.side
         return at[None, :], at[:, None]
 
@@ -82,7 +83,8 @@ class Canvas:
         return along - column, (y * rows - row).expand_as(along), number
 
     def speckle(self, count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Distances (S, S) to the nearest and second nearest random point, and its number.
+        """
+        Distances (S, S) to the nearest and second nearest random point, and its number.
 
         One point lies at random in each cell of a grid of about `count` cells, so nine candidates
         are enough; numbers are below `count`.

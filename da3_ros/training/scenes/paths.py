@@ -1,8 +1,9 @@
-"""Camera trajectories through a scene: how a robot drives, how a hand moves, an orbit.
+"""
+Camera trajectories through a scene: how a robot drives, how a hand moves, an orbit.
 
-Positions are smooth curves through free space; every frame of a path keeps `PathConfig.clearance_m`
-from all geometry. Poses are world_from_camera (F, 4, 4), float32, OpenCV optical axes (x right,
-y down, z forward), world z up.
+Positions are smooth curves through free space; every frame of a path keeps
+`PathConfig.clearance_m` from all geometry. Poses are world_from_camera (F, 4, 4), float32,
+OpenCV optical axes (x right, y down, z forward), world z up.
 
 Legend: F frames, N points of a curve.
 """
@@ -13,31 +14,40 @@ from dataclasses import dataclass
 import math
 from typing import get_args, Literal
 
-import torch
-
 from da3_ros.errors import InputError
+from da3_ros.training.scenes.casting import cast_rays
 from da3_ros.training.scenes.clearance import clearance_m
+from da3_ros.training.scenes.culling import visits_for
 from da3_ros.training.scenes.curves import (
     arc_lengths,
+    headings_of,
+    Plan,
     points_at,
     push_clear,
     random_polyline,
     smooth_noise,
     smoothed,
 )
+from da3_ros.training.scenes.rays import camera_rays, intrinsics_from_fov
 from da3_ros.training.scenes.scene import Scenes
+import torch
 
 PathKind = Literal['hand', 'robot', 'strafe', 'orbit', 'static']
 PATH_KINDS: tuple[str, ...] = get_args(PathKind)
 ATTEMPTS = 24
-# Distance between the points on which a curve is planned.
-STEP_M = 0.05
+# Curves are planned clearer than asked for; smoothing and a hand's shake use it up.
+SPARE_M = 0.06
+# A change of direction of travel is spread over about twice this many frames.
+TURNING_FRAMES = 6.0
+# Directions tried for one path; the one with the most open view is taken.
+LOOKS = 6
 UP = (0.0, 0.0, 1.0)
 
 
 @dataclass(frozen=True)
 class PathConfig:
-    """How cameras move. Robots keep their height and look ahead; hands bob, roll and look around.
+    """
+    How cameras move. Robots keep their height and look ahead; hands bob, roll and look around.
 
     `speed_m` is metres per frame while moving; `rest_share` is the share of frames spent in
     standstill; a `closed` path ends one step before its start and its first and last frames look
@@ -61,7 +71,8 @@ class PathConfig:
 
 
 def look_poses(position: torch.Tensor, forward: torch.Tensor, roll: torch.Tensor) -> torch.Tensor:
-    """world_from_camera (F, 4, 4) at `position` (F, 3) looking along `forward` (F, 3).
+    """
+    world_from_camera (F, 4, 4) at `position` (F, 3) looking along `forward` (F, 3).
 
     `roll` (F,) radians turns the camera around its optical axis. `forward` may not be vertical.
     """
@@ -93,39 +104,49 @@ def _progress(config: PathConfig, frames: int, generator: torch.Generator) -> to
 def _curve(
     scene: Scenes, config: PathConfig, length_m: float, generator: torch.Generator
 ) -> torch.Tensor:
-    """Clear curve (N, 3) of about `length_m` or a single free point where none was found."""
-    planar = config.kind in ('robot', 'strafe')
+    """Clear curve (N, 3) of about `length_m`; a circle where the search finds no other."""
+    margin = config.clearance_m + SPARE_M
+    plan = Plan(length_m, margin, config.kind in ('robot', 'strafe'), config.closed)
     for attempt in range(ATTEMPTS):
         # Late attempts ask for less: shorter legs find room between furniture.
         shrink = 0.85**attempt
-        margin = config.clearance_m + 0.06
-        raw = random_polyline(
-            scene, length_m, margin, planar, config.closed, shrink, STEP_M, generator
-        )
-        if raw is None:
+        rounding = 0.12 * plan.longest_m(shrink) / plan.step_m
+        curve = random_polyline(scene, plan, shrink, generator)
+        if curve is None:
             continue
-        curve = raw
         for _ in range(3):
-            curve = smoothed(curve, config.closed, 0.5 * shrink / STEP_M)
-            curve = push_clear(scene, curve, margin, planar)
+            curve = smoothed(curve, config.closed, rounding)
+            curve = push_clear(scene, curve, margin, plan.planar)
         curve = smoothed(curve, config.closed, 2.0)
-        if bool((clearance_m(scene, curve) >= config.clearance_m + 0.02).all()):
+        if bool((clearance_m(scene, curve) >= config.clearance_m + SPARE_M / 3).all()):
             return curve
-    return _free_point(scene, config, generator)
+    return _free_circle(scene, plan, generator)
 
 
-def _free_point(scene: Scenes, config: PathConfig, generator: torch.Generator) -> torch.Tensor:
-    """Most open of many random points, as a curve of one point (1, 3)."""
+def _open_place(
+    scene: Scenes, clear_m: float, generator: torch.Generator
+) -> tuple[torch.Tensor, float]:
+    """Most open of many random points (3,), and its clearance; `InputError` if under `clear_m`."""
     low, high = scene.walk_low[0], scene.walk_high[0]
     points = low + torch.rand(2048, 3, generator=generator) * (high - low)
     points[:, 2] = points[:, 2].clamp(0.4, 1.8)
     distance = clearance_m(scene, points)
-    if distance.max() < config.clearance_m:
+    best = int(distance.argmax())
+    if distance[best] < clear_m:
         raise InputError(
-            f'No place in the scene is {config.clearance_m} m clear of geometry; the most open one '
-            f'has {float(distance.max()):.2f} m. Use a smaller clearance_m.'
+            f'No place in the scene is {clear_m:.2f} m clear of geometry; the most open one has '
+            f'{float(distance[best]):.2f} m. Use a smaller clearance_m.'
         )
-    return points[distance.argmax()][None]
+    return points[best], float(distance[best])
+
+
+def _free_circle(scene: Scenes, plan: Plan, generator: torch.Generator) -> torch.Tensor:
+    """Circle (N, 3) within the most open place: clear without a search."""
+    place, clear_m = _open_place(scene, plan.margin_m, generator)
+    radius = min(clear_m - plan.margin_m, plan.length_m / (2 * math.pi))
+    angle = 2 * math.pi * torch.arange(200) / 200
+    offset = torch.stack([angle.cos(), angle.sin(), torch.zeros(200)], 1)
+    return place + radius * offset
 
 
 def _orbit(
@@ -134,28 +155,32 @@ def _orbit(
     """Positions (F, 3) on a circle bent around obstacles, and the point looked at (3,)."""
     low, high = scene.walk_low[0], scene.walk_high[0]
     draw = torch.rand(4, generator=generator)
-    radius = (0.5 + 0.35 * draw[0]) * 0.5 * float((high - low)[:2].min())
-    turns = 1.0 if config.closed else min(1.0, frames * config.speed_m / (6.28 * float(radius)))
-    angle = 6.2831853 * (draw[1] + turns * torch.arange(400) / 400)
+    radius = (0.5 + 0.35 * float(draw[0])) * 0.5 * float((high - low)[:2].min())
+    length_m = frames * config.speed_m
+    if config.closed:
+        radius = min(radius, max(0.8, 1.2 * length_m / (2 * math.pi)))
+    turns = 1.0 if config.closed else min(1.0, length_m / (2 * math.pi * radius))
+    angle = 2 * math.pi * (draw[1] + turns * torch.arange(400) / 400)
     middle = 0.5 * (low + high)
     height = torch.full_like(angle, 0.9 + 0.8 * float(draw[2]))
-    ring = torch.stack([middle[0] + radius * angle.cos(), middle[1] + radius * angle.sin(), height], 1)
-    margin = config.clearance_m + 0.06
+    x, y = middle[0] + radius * angle.cos(), middle[1] + radius * angle.sin()
+    ring = torch.stack([x, y, height], 1)
+    margin = config.clearance_m + SPARE_M
     for _ in range(6):
         ring = push_clear(scene, ring, margin, planar=False)
         ring = smoothed(ring, config.closed, 6.0)
     target = torch.stack([middle[0], middle[1], 0.3 + 0.6 * draw[3]])
-    if bool((clearance_m(scene, ring) < config.clearance_m + 0.02).any()):
-        ring = _curve(scene, config, frames * config.speed_m, generator)
+    if bool((clearance_m(scene, ring) < config.clearance_m + SPARE_M / 3).any()):
+        ring = _curve(scene, config, length_m, generator)
     return ring, target
 
 
 def _headings(
     config: PathConfig, position: torch.Tensor, tangent: torch.Tensor, generator: torch.Generator
 ) -> torch.Tensor:
-    """Viewing directions (F, 3) that turn smoothly, around the direction of travel."""
+    """Draw viewing directions (F, 3) that turn smoothly, around the direction of travel."""
     frames = len(position)
-    yaw = torch.atan2(tangent[:, 1], tangent[:, 0])
+    yaw = headings_of(tangent, config.closed, TURNING_FRAMES)
     wide = {'hand': 1.3, 'robot': 0.35, 'strafe': 0.3, 'orbit': 0.2, 'static': 0.8}[config.kind]
     if config.kind == 'strafe':
         side = 1.0 if torch.rand((), generator=generator) < 0.5 else -1.0
@@ -168,13 +193,23 @@ def _headings(
     return torch.stack([flat * yaw.cos(), flat * yaw.sin(), pitch.sin()], 1)
 
 
+def _openness(scene: Scenes, position: torch.Tensor, forward: torch.Tensor) -> float:
+    """How much there is to see: mean over frames of the view's depth in the middle, up to 3 m."""
+    poses = look_poses(position, forward, torch.zeros(len(position)))[None]  # (1, F, 4, 4)
+    intrinsics = intrinsics_from_fov(50.0, 3, 3).expand(1, len(position), 3, 3)
+    visits = visits_for(scene, poses, intrinsics, 3, 3)
+    depth, _ = cast_rays(scene, camera_rays(poses, intrinsics, 3, 3), visits.camera)
+    return float(depth.flatten(2).median(-1).values.clamp_max(3).log().mean())
+
+
 def camera_path(
     scene: Scenes,
     frames: int,
     generator: torch.Generator,
     config: PathConfig | None = None,
 ) -> torch.Tensor:
-    """Draw one trajectory, world_from_camera (F, 4, 4), through one scene (B = 1, on the CPU).
+    """
+    Draw one trajectory, world_from_camera (F, 4, 4), through one scene (B = 1, on the CPU).
 
     A function of the scene, the configuration and the generator's state alone. Raises `InputError`
     when no place is clear enough.
@@ -185,7 +220,8 @@ def camera_path(
     travelled = _progress(config, frames, generator) * config.speed_m
     target = None
     if config.kind == 'static':
-        curve = _free_point(scene, config, generator)
+        place, _ = _open_place(scene, config.clearance_m + SPARE_M, generator)
+        curve = place[None]
     elif config.kind == 'orbit':
         curve, target = _orbit(scene, config, frames, generator)
     else:
@@ -196,7 +232,8 @@ def camera_path(
     elif float(travelled[-1]) > float(arc[-1]) > 0:
         travelled = travelled * (arc[-1] / travelled[-1])
     position, tangent = points_at(curve, arc, travelled, config.closed)
-    forward = _headings(config, position, tangent, generator)
+    looks = [_headings(config, position, tangent, generator) for _ in range(LOOKS)]
+    forward = max(looks, key=lambda look: _openness(scene, position, look))
     if target is not None:
         forward = target - position + 0.3 * forward
     roll = torch.zeros(frames)

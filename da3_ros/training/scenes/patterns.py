@@ -1,4 +1,5 @@
-"""Texture families: each paints one tileable linear-albedo picture (3, S, S) on a canvas.
+"""
+Texture families: each paints one tileable linear-albedo picture (3, S, S) on a canvas.
 
 `FAMILIES` names them with the roles they may play in a scene and whether they are held out from
 training. Roles: wall, floor, ceiling, object, cloth, picture, window, door, shelf, facade, ground,
@@ -11,10 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 import math
 
-import torch
-
 from da3_ros.training.scenes import pictures
 from da3_ros.training.scenes.noise import blend, Canvas, paint, ramp
+import torch
 
 Painter = Callable[[Canvas], torch.Tensor]
 

@@ -1,10 +1,9 @@
-"""Pictures that fill a rectangle once: posters, pages, windows, doors, shelves of books, facades."""
+"""Pictures that fill a rectangle once: posters, pages, windows, doors, books, facades."""
 
 from __future__ import annotations
 
-import torch
-
 from da3_ros.training.scenes.noise import blend, Canvas, paint, ramp, turned
+import torch
 
 
 def _shape(canvas: Canvas) -> torch.Tensor:
@@ -36,7 +35,7 @@ def poster(canvas: Canvas) -> torch.Tensor:
 
 
 def page(canvas: Canvas) -> torch.Tensor:
-    """Printed matter: heading, lines of words, a figure."""
+    """Sheet with lines of words and a figure."""
     lines = canvas.between(12, 32)
     columns = 48
     fx, fy, number = canvas.cells(columns, lines)

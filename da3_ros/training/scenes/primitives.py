@@ -1,8 +1,9 @@
-"""Where a ray enters and leaves a convex primitive, in the primitive's unit frame.
+"""
+Where a ray enters and leaves a convex primitive, in the primitive's unit frame.
 
 Every function takes the ray's origin and direction as three components each, in a frame scaled so
-that the box is [-1, 1]^3, the cylinder's radius and half height are 1 and the ellipsoid is the unit
-sphere. Origins broadcast against directions. Each returns (t_enter, t_exit), in units of the
+that the box is [-1, 1]^3, the cylinder's radius and half height are 1 and the ellipsoid is the
+unit sphere. Origins broadcast against directions. Each returns (t_enter, t_exit), in units of the
 direction's length (z-depth when the camera-frame direction has z = 1): the ray meets the primitive
 where t_enter <= t_exit, and starts outside of it where t_enter > 0.
 
@@ -42,7 +43,8 @@ def cross_box(origin: Components, direction: Components) -> tuple[torch.Tensor, 
 
 
 def cross_cylinder(origin: Components, direction: Components) -> tuple[torch.Tensor, torch.Tensor]:
-    """Interval inside the capped cylinder x^2 + y^2 <= 1, |z| <= 1.
+    """
+    Interval inside the capped cylinder x^2 + y^2 <= 1, |z| <= 1.
 
     A direction along the axis is treated as if it had a component of 1e-6 in a fourth, orthogonal
     dimension: it then meets the circle's infinite extrusion exactly when it starts inside.
@@ -65,7 +67,8 @@ def cross_cylinder(origin: Components, direction: Components) -> tuple[torch.Ten
 def cross_ellipsoid(
     origin: Components, direction: Components
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Interval inside the unit sphere.
+    """
+    Interval inside the unit sphere.
 
     The closest point to the centre is found first and the half chord from its distance, which
     keeps float32 exact to 1e-7 of the distance where b^2 - 4ac loses half of its digits.

@@ -1,4 +1,5 @@
-"""Camera rays through pixel centres, and the frames they are seen from.
+"""
+Camera rays through pixel centres, and the frames they are seen from.
 
 Pixel rule of the whole renderer: the centre of pixel (column i, row j) is at (i + 0.5, j + 0.5),
 so a centred camera has cx = W / 2. (A ROS CameraInfo counts centres at whole numbers: subtract
@@ -12,9 +13,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-
 from da3_ros.training.scenes.primitives import Components
+import torch
 
 
 def rotate(matrix: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
@@ -40,7 +40,8 @@ def intrinsics_from_fov(
 
 @dataclass(frozen=True)
 class Rays:
-    """A regular grid of rays per view.
+    """
+    A regular grid of rays per view.
 
     `x` (B, V, 1, W) and `y` (B, V, H, 1) are the direction's camera-frame components over z;
     `origin` (B, V, 3) and `world_from_camera` (B, V, 3, 3) place the camera.
@@ -52,7 +53,8 @@ class Rays:
     world_from_camera: torch.Tensor
 
     def directions(self, frame_from_camera: torch.Tensor) -> Components:
-        """Direction components (B, V, H, W) after a linear map (B, V, 3, 3) of the camera frame.
+        """
+        Direction components (B, V, H, W) after a linear map (B, V, 3, 3) of the camera frame.
 
         Each is a sum of a row vector and a column vector, so this costs one addition per pixel.
         """
@@ -71,7 +73,8 @@ def camera_rays(
     width: int,
     per_side: int = 1,
 ) -> Rays:
-    """Rays of (B, V, 4, 4) cameras with (B, V, 3, 3) intrinsics.
+    """
+    Rays of (B, V, 4, 4) cameras with (B, V, 3, 3) intrinsics.
 
     With `per_side` n the grid is (n H, n W): n x n evenly spread samples in each pixel, the first
     at ((2k + 1) / 2n); n = 1 is the pixel centre.

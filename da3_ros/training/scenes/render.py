@@ -1,4 +1,5 @@
-"""Rendering batches of views: exact depth at pixel centres, supersampled linear colour.
+"""
+Rendering batches of views: exact depth at pixel centres, supersampled linear colour.
 
 Runs alike on CPU and GPU; shapes depend on the configuration alone and nothing is read back by the
 host, so a call can be compiled or captured in a CUDA graph.
@@ -10,9 +11,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import torch
-from torch.nn.functional import avg_pool2d
-
 from da3_ros.errors import InputError
 from da3_ros.training.scenes.atlas import Atlas
 from da3_ros.training.scenes.casting import cast_rays
@@ -21,6 +19,8 @@ from da3_ros.training.scenes.lighting import Effects, per_scene, radiance, sky
 from da3_ros.training.scenes.rays import camera_rays, Rays
 from da3_ros.training.scenes.scene import GROUND_FACE, Scenes, SHELL_FACES
 from da3_ros.training.scenes.surface import describe_hits
+import torch
+from torch.nn.functional import avg_pool2d
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,8 @@ class RenderConfig:
 
 @dataclass(frozen=True)
 class Render:
-    """What the cameras see.
+    """
+    What the cameras see.
 
     `colour` (B, V, 3, H, W) linear, unclamped; `depth_m` (B, V, H, W) z-depth at pixel centres,
     NaN for the sky and beyond `far_m`; `normal` (B, V, 3, H, W) unit, world axes, towards the
@@ -99,10 +100,11 @@ def render(
     config: RenderConfig,
     visits: Visits | None = None,
 ) -> Render:
-    """Render V views of each of B scenes.
+    """
+    Render V views of each of B scenes.
 
-    `world_from_camera` (B, V, 4, 4), OpenCV optical cameras; `intrinsics` (B, V, 3, 3) pixels, pixel
-    centres at + 0.5; skew is ignored. All on one device, in the scenes' dtype. `visits` (see
+    `world_from_camera` (B, V, 4, 4), OpenCV optical cameras; `intrinsics` (B, V, 3, 3) pixels,
+    pixel centres at + 0.5; skew is ignored. All on one device, in the scenes' dtype. `visits` (see
     `culling.visits_for`) leaves out slots that cannot be seen; without it all are visited. Raises
     `InputError` on shapes that do not fit.
     """

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
-
 from da3_ros.errors import InputError
 from da3_ros.training.scenes.paths import look_poses
 from da3_ros.training.scenes.rays import rotate
+import torch
 
 
 def ring_rig(yaw_deg: Sequence[float], radius_m: float = 0.1) -> torch.Tensor:
-    """rig_from_camera (C, 4, 4) of cameras on a ring, each looking outwards at its yaw.
+    """
+    rig_from_camera (C, 4, 4) of cameras on a ring, each looking outwards at its yaw.
 
     The rig's frame is an optical one (x right, y down, z forward); yaw 0 looks forward, positive
     yaw to the left.

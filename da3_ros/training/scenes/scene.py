@@ -1,4 +1,5 @@
-"""Scenes as tensors: what the renderer reads, for many scenes at once.
+"""
+Scenes as tensors: what the renderer reads, for many scenes at once.
 
 Legend: B scenes, R surfaces (rows), L lights. Metres, world frame with z up.
 
@@ -12,9 +13,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
-import torch
-
 from da3_ros.errors import InputError
+import torch
 
 SHELL_FACES = 6
 GROUND_FACE = 4
@@ -47,7 +47,8 @@ class Slots:
 
 @dataclass(frozen=True)
 class Scenes:
-    """B scenes with the same slots; every tensor leads with B.
+    """
+    B scenes with the same slots; every tensor leads with B.
 
     Geometry: `world_from_local` (B, R, 3, 3) rotations, `centre` (B, R, 3), `half_extent`
     (B, R, 3): box half sizes; (radius_x, radius_y, half height) of a cylinder along local z; the
@@ -130,7 +131,9 @@ def stack_scenes(scenes: Sequence[Scenes]) -> Scenes:
     slots = scenes[0].slots
     for other in scenes:
         if other.slots != slots:
-            raise InputError(f'Scenes to stack must share their slots: got {slots}, {other.slots}.')
+            raise InputError(
+                f'Scenes to stack must share their slots: got {slots}, {other.slots}.'
+            )
     names = [f.name for f in fields(Scenes) if f.name != 'slots']
     joined = {name: torch.cat([getattr(s, name) for s in scenes]) for name in names}
     return Scenes(slots=slots, **joined)

@@ -1,4 +1,5 @@
-"""What a real camera makes of light: exposure, colour balance, vignette, blur, noise, gamma.
+"""
+What a real camera makes of light: exposure, colour balance, vignette, blur, noise, gamma.
 
 All steps are optional, on the device of the picture, and deterministic under the generator.
 
@@ -18,7 +19,8 @@ BLUR_REACH = 3
 
 @dataclass(frozen=True)
 class SensorConfig:
-    """Strength of each effect; each view draws its own values up to it. Zero switches it off.
+    """
+    Strength of each effect; each view draws its own values up to it. Zero switches it off.
 
     `scene_exposure_ev` and `scene_balance` are drawn once per scene, `view_exposure_ev` per view.
     `blur_px` is a Gaussian's sigma; `shot_noise` and `read_noise` are shares of full scale in
@@ -68,7 +70,8 @@ def _blur(picture: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
 def expose(
     colour: torch.Tensor, config: SensorConfig, generator: torch.Generator | None = None
 ) -> torch.Tensor:
-    """Display pictures (B, V, 3, H, W) in [0, 1] from linear colour (B, V, 3, H, W).
+    """
+    Display pictures (B, V, 3, H, W) in [0, 1] from linear colour (B, V, 3, H, W).
 
     `generator` lives on the colour's device; None uses the device's default one.
     """

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-import torch
-
 from da3_ros.errors import InputError
 from da3_ros.training.scenes.culling import visits_for
 from da3_ros.training.scenes.make import atlas_for, make_scenes, SceneConfig
@@ -14,6 +12,7 @@ from da3_ros.training.scenes.paths import camera_path, PathConfig
 from da3_ros.training.scenes.rays import intrinsics_from_fov
 from da3_ros.training.scenes.render import render, RenderConfig
 from da3_ros.training.scenes.sensor import DEMO_SENSOR, expose, quantise, SensorConfig
+import torch
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,8 @@ class SequenceFrame:
 
 @dataclass(frozen=True)
 class Sequence:
-    """A whole film, on the CPU.
+    """
+    A whole film, on the CPU.
 
     `rgb` (F, H, W, 3) uint8; `depth_m` (F, H, W) float32 z-depth, NaN where infinite;
     `world_from_camera` (F, 4, 4); `intrinsics` (3, 3) pixels, pixel centres at + 0.5;

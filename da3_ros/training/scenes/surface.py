@@ -1,4 +1,5 @@
-"""What a ray has hit: the point, its normal, its texture coordinates.
+"""
+What a ray has hit: the point, its normal, its texture coordinates.
 
 Legend: B scenes, V views, R rows, H W pixels; vectors have their components in front.
 """
@@ -8,15 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 import math
 
-import torch
-
 from da3_ros.training.scenes.rays import Rays
 from da3_ros.training.scenes.scene import Scenes, SHELL_FACES, Slots
+import torch
 
 
 @dataclass(frozen=True)
 class Surface:
-    """Per pixel: `point`, `normal` (3, B, V, H, W) in the world, `uv` (2, B, V, H, W) in tiles.
+    """
+    Per pixel: `point`, `normal` (3, B, V, H, W) in the world, `uv` (2, B, V, H, W) in tiles.
 
     `view` (3, B, V, H, W) points from the surface to the camera, unit length; `footprint`
     (B, V, H, W) is the length of one sample's trace on the surface in tiles; `index`
@@ -64,7 +65,8 @@ def _local_normal(
 def _unwrap(
     local: torch.Tensor, normal: torch.Tensor, half: torch.Tensor, row: torch.Tensor, slots: Slots
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Where a point lies on its surface in metres: across (2 components) and up, and is it round.
+    """
+    Where a point lies on its surface in metres: across (2 components) and up, and is it round.
 
     Flat faces keep their own axes; round sides are unrolled around z. (3, B, V, H, W), and a mask
     (B, V, H, W) of round sides.
@@ -80,7 +82,8 @@ def _unwrap(
 def describe_hits(
     scenes: Scenes, rays: Rays, depth: torch.Tensor, row: torch.Tensor, pixel_angle: torch.Tensor
 ) -> Surface:
-    """Surface description at z-depth `depth` (B, V, H, W) on rows `row`.
+    """
+    Surface description at z-depth `depth` (B, V, H, W) on rows `row`.
 
     `pixel_angle` (B, V) is the width of one sample over the focal length.
     """
