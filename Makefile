@@ -1,10 +1,12 @@
 # make demo and make test are all a machine with Python, make and a compiler needs; see make help.
 
 # The first Python that the ROS 2 wheels exist for; name another with make PYTHON=python3.11.
-SUPPORTED := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))
+IS_SUPPORTED := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))
 CANDIDATES := python3 python3.13 python3.12 python3.11 python3.10
-PYTHON ?= $(shell for python in $(CANDIDATES); do \
-	$$python -c '$(SUPPORTED)' 2>/dev/null && echo $$python && break; done)
+ifndef PYTHON
+PYTHON := $(shell for python in $(CANDIDATES); do \
+	$$python -c '$(IS_SUPPORTED)' 2>/dev/null && echo $$python && break; done)
+endif
 
 # A sourced ROS 2 installation must not mix with the one in .venv.
 unexport AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH LD_LIBRARY_PATH PYTHONHOME PYTHONPATH
@@ -23,8 +25,9 @@ help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
 
 setup:  ## Build .venv: ROS 2 from wheels, the messages, da3_ros in place; seconds when nothing changed
-	@test -n "$(PYTHON)" || { echo "setup: Python 3.10 to 3.13 is needed and none is on the PATH" \
-		"(looked for $(CANDIDATES)): name one with make PYTHON=/path/to/python3." >&2; exit 1; }
+	@$(or $(PYTHON),false) -c '$(IS_SUPPORTED)' 2>/dev/null || { echo "setup: Python 3.10 to 3.13 is" \
+		"needed; $(if $(PYTHON),$(PYTHON) is another,none of $(CANDIDATES) is one): name one with" \
+		"make PYTHON=/path/to/python3." >&2; exit 1; }
 	@$(PYTHON) test/environment/build.py
 
 demo: setup  ## Render a scene, play it through the node over DDS, and report errors and latency
@@ -32,7 +35,7 @@ demo: setup  ## Render a scene, play it through the node over DDS, and report er
 
 lint: setup  ## Check style and the direction of the imports
 	@$(BIN)/ruff check --quiet .
-	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff format --check .
 	@$(BIN)/python -m pytest -q test/unit/test_imports.py
 
 test: lint  ## Run lint and all tests

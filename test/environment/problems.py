@@ -10,7 +10,6 @@ import subprocess
 import sys
 import sysconfig
 
-PYTHON_RANGE = ((3, 10), (3, 13))
 COMPILERS = {
     'C': ('CC', ('cc', 'gcc', 'clang')),
     'C++': ('CXX', ('c++', 'g++', 'clang++')),
@@ -27,12 +26,6 @@ def check_machine() -> None:
         raise SetupError(
             f'the ROS 2 wheels are for Linux on x86_64 and this is {platform.system()} on '
             f'{platform.machine()}: install ROS 2 itself and build with colcon (see README.md).'
-        )
-    low, high = PYTHON_RANGE
-    if not low <= sys.version_info[:2] <= high:
-        raise SetupError(
-            f'Python {low[0]}.{low[1]} to {high[0]}.{high[1]} is needed and {sys.executable} is '
-            f'{platform.python_version()}: name another with make PYTHON=python3.11.'
         )
     if importlib.util.find_spec('ensurepip') is None:
         raise SetupError(

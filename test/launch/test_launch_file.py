@@ -1,72 +1,106 @@
-"""The launch file gives the node its parameters, remaps and name; only where launch_ros exists."""
+"""The launch file starts the node with its names, remaps and parameters, and ends it cleanly."""
 
-import importlib.util
+from collections.abc import Callable, Iterator
+import os
 from pathlib import Path
-from types import ModuleType
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
 
 pytest.importorskip('launch_ros', reason='launch_ros is not installed: it has no wheel')
+rclpy = pytest.importorskip('rclpy')
 pytestmark = pytest.mark.launch
 
 LAUNCH_FILE = Path(__file__).parents[2] / 'launch' / 'da3.launch.py'
+# What `ros2 launch` does, without the ros2 command line.
+LAUNCHER = """
+import sys
+from launch import LaunchDescription, LaunchService
+from launch.actions import IncludeLaunchDescription
+file, *arguments = sys.argv[1:]
+service = LaunchService()
+service.include_launch_description(LaunchDescription([IncludeLaunchDescription(
+    file, launch_arguments=[tuple(argument.split(':=')) for argument in arguments])]))
+sys.exit(service.run())
+"""
 
 
 @pytest.fixture
-def launch_file() -> ModuleType:
-    """Return the launch file as a module."""
-    spec = importlib.util.spec_from_file_location('da3_launch', LAUNCH_FILE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def launched(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., subprocess.Popen]]:
+    """Return a starter of the launch file; what still runs at the end is killed."""
+    monkeypatch.setenv('ROS_DOMAIN_ID', str(100 + os.getpid() % 100))
+    monkeypatch.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    processes = []
+
+    def start(*arguments: str) -> subprocess.Popen:
+        command = [sys.executable, '-c', LAUNCHER, str(LAUNCH_FILE), *arguments]
+        processes.append(subprocess.Popen(command, start_new_session=True))
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
 
 
-def commands(launch_file: ModuleType, **given: str) -> list[list[str]]:
-    """Return the command lines of the nodes that the file starts for these arguments."""
-    from launch import LaunchContext
+def inputs_of(name: str, namespace: str, timeout_s: float = 60.0) -> set[str]:
+    """Return the image and calibration topics that a node listens to, once it does."""
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    observer = rclpy.create_node('observer', context=context)
+    deadline = time.monotonic() + timeout_s
+    try:
+        while time.monotonic() < deadline:
+            time.sleep(0.2)
+            try:
+                topics = observer.get_subscriber_names_and_types_by_node(name, namespace)
+            except rclpy.node.NodeNameNonExistentError:
+                continue
+            inputs = {topic for topic, types in topics if 'sensor_msgs' in types[0]}
+            if len(inputs) > 1:
+                return inputs
+        raise AssertionError(f'{namespace}/{name} did not listen to anything in {timeout_s:.0f} s')
+    finally:
+        observer.destroy_node()
+        rclpy.shutdown(context=context)
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'namespace', 'expected'),
+    [
+        ([], '/', {'/image', '/camera_info'}),
+        (
+            ['namespace:=robot', 'image:=/cam/image_raw'],
+            '/robot',
+            {'/cam/image_raw', '/cam/camera_info'},
+        ),
+        (
+            ['camera:=front', 'image:=/cam/color', 'camera_info:=/info', 'use_sim_time:=true'],
+            '/',
+            {'/cam/color', '/info'},
+        ),
+    ],
+)
+def test_inputs_are_remapped(
+    launched: Callable[..., subprocess.Popen],
+    arguments: list[str],
+    namespace: str,
+    expected: set[str],
+) -> None:
+    process = launched(*arguments)
+    assert inputs_of('da3', namespace) == expected
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=15) == 0
+
+
+def test_every_argument_is_described() -> None:
     from launch.actions import DeclareLaunchArgument
+    from launch.launch_description_sources import get_launch_description_from_any_launch_file
 
-    context = LaunchContext()
-    context.launch_configurations.update({'config': '/config.yaml', **given})
-    for entity in launch_file.generate_launch_description().entities:
-        if isinstance(entity, DeclareLaunchArgument):
-            entity.execute(context)
-    lines = []
-    for node in launch_file.nodes(context):
-        node._perform_substitutions(context)
-        words = [[part.perform(context) for part in word] for word in node.cmd]
-        lines.append([''.join(word) for word in words])
-    return lines
-
-
-def test_defaults_start_the_node_alone(launch_file: ModuleType) -> None:
-    (command,) = commands(launch_file)
-    assert command[0].endswith('da3_node')
-    assert '__node:=da3' in command
-    assert not any(word.startswith(('image:=', 'camera_info:=')) for word in command)
-
-
-def test_image_and_its_calibration_are_remapped(launch_file: ModuleType) -> None:
-    (command,) = commands(launch_file, image='/cam/image_raw', namespace='robot')
-    assert '__ns:=/robot' in command
-    assert 'image:=/cam/image_raw' in command
-    assert 'image/compressed:=/cam/image_raw/compressed' in command
-    assert 'camera_info:=/cam/camera_info' in command
-
-
-def test_a_camera_has_its_prefix(launch_file: ModuleType) -> None:
-    remaps = launch_file.remappings('front', '/cam/color', '/info')
-    assert dict(remaps) == {
-        'front/image': '/cam/color',
-        'front/image/compressed': '/cam/color/compressed',
-        'front/camera_info': '/info',
-    }
-
-
-def test_every_argument_is_described(launch_file: ModuleType) -> None:
-    from launch.actions import DeclareLaunchArgument
-
-    entities = launch_file.generate_launch_description().entities
+    entities = get_launch_description_from_any_launch_file(str(LAUNCH_FILE)).entities
     arguments = [entity for entity in entities if isinstance(entity, DeclareLaunchArgument)]
-    assert len(arguments) == len(launch_file.ARGUMENTS)
+    assert {'config', 'model', 'namespace', 'image', 'rviz'} <= {a.name for a in arguments}
     assert all(argument.description for argument in arguments)
