@@ -15,11 +15,14 @@ from matplotlib.colors import LogNorm  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 from matplotlib.gridspec import SubplotSpec  # noqa: E402
 from matplotlib.image import AxesImage  # noqa: E402
+from matplotlib.ticker import MaxNLocator  # noqa: E402
 import numpy as np  # noqa: E402
 
 _ROWS = 5
 # Half the height of the slice of the scene that the top view shows.
 _SLICE_M = 0.8
+# What the top view shows around the way of the camera.
+_MARGIN_M = 2.0
 _DEPTH_TICKS = (0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0)
 _DEPTH_COLOURS = 'turbo_r'
 _CONFIDENCE_COLOURS = 'magma'
@@ -56,7 +59,9 @@ def write_contact_sheet(
         )
         _title(figure, comparison, is_trained)
         _draw_rows(figure, outer[0], rows, film, recording, comparison)
-        _draw_trajectory(figure.add_subplot(outer[1]), film, recording, comparison)
+        right = outer[1].subgridspec(2, 1, height_ratios=(2.2, 1.0), hspace=0.32)
+        _draw_trajectory(figure.add_subplot(right[0]), film, recording, comparison)
+        _draw_latency(figure.add_subplot(right[1]), film, comparison)
         figure.savefig(path)
 
 
@@ -145,6 +150,7 @@ def _colour_scale(figure: Figure, shown: AxesImage, place: SubplotSpec, label: s
     bar = figure.colorbar(shown, cax=figure.add_subplot(place), orientation='horizontal')
     bar.outline.set_visible(False)
     bar.set_label(label, color=_FAINT)
+    bar.locator = MaxNLocator(4)
     if isinstance(shown.norm, LogNorm):
         ticks = [t for t in _DEPTH_TICKS if shown.norm.vmin <= t <= shown.norm.vmax]
         bar.set_ticks(ticks, labels=[f'{t:g}' for t in ticks])
@@ -154,8 +160,8 @@ def _colour_scale(figure: Figure, shown: AxesImage, place: SubplotSpec, label: s
 def _draw_trajectory(axes: Axes, film: Film, recording: Recording, comparison: Comparison) -> None:
     """Draw the true and the aligned way of the camera from above, in a plan of the scene."""
     axes.set_title('from above: the way of the camera', fontsize=10.5, pad=6)
-    x, y = _floor_plan(film).T
-    axes.scatter(x, y, s=0.6, color='#c3cad4', linewidths=0, rasterized=True)
+    points, colours = _floor_plan(film)
+    axes.scatter(*points.T, s=1.6, c=colours, linewidths=0, alpha=0.8)
     true = film.world_from_camera
     axes.plot(*true[:, :2, 3].T, color=_TRUE, linewidth=2.2, label='true')
     for pose in true[:: max(1, len(true) // 8)]:
@@ -177,22 +183,52 @@ def _draw_trajectory(axes: Axes, film: Film, recording: Recording, comparison: C
             markeredgewidth=1.5,
             label='keyframes',
         )
-    axes.set_aspect('equal', adjustable='datalim')
+    _frame_around(axes, true[:, :2, 3])
     axes.set_xlabel('x [m]')
     axes.set_ylabel('y [m]')
-    axes.legend(loc='upper center', bbox_to_anchor=(0.5, -0.07), ncols=2, frameon=False)
+    axes.legend(loc='upper left', fontsize=8, framealpha=0.9, edgecolor='none')
+    _open_frame(axes)
+
+
+def _frame_around(axes: Axes, way: np.ndarray) -> None:
+    """Show a square around the way, with room for what stands beside it."""
+    centre = (way.min(0) + way.max(0)) / 2
+    half = 0.5 * np.ptp(way, axis=0).max() + _MARGIN_M
+    axes.set_xlim(centre[0] - half, centre[0] + half)
+    axes.set_ylim(centre[1] - half, centre[1] + half)
+    axes.set_aspect('equal', adjustable='box', anchor='N')
+
+
+def _draw_latency(axes: Axes, film: Film, comparison: Comparison) -> None:
+    """Draw how old each image was when its depth arrived, and which images have no depth."""
+    seconds = (film.stamps_ns - film.stamps_ns[0]) / 1e9
+    width = 0.8 * np.diff(seconds).min()
+    processed = seconds[comparison.indices]
+    axes.bar(processed, comparison.latency_ms, width, color=_TRUE, alpha=0.85)
+    dropped = np.delete(seconds, comparison.indices)
+    axes.plot(dropped, np.zeros(len(dropped)), 'x', color=_ESTIMATED, markersize=6, clip_on=False)
+    note = f' (x: {len(dropped)} images dropped)' if len(dropped) else ''
+    axes.set_title(f'latency, stamp to depth [ms]{note}', fontsize=10.5, pad=6)
+    axes.set_xlabel('time [s]')
+    axes.set_xlim(seconds[0] - width, seconds[-1] + width)
+    _open_frame(axes)
+
+
+def _open_frame(axes: Axes) -> None:
+    """Leave only the left and the lower side of a plot's frame."""
     for side in ('top', 'right'):
         axes.spines[side].set_visible(False)
 
 
-def _floor_plan(film: Film) -> np.ndarray:
-    """Return points (N, 2) of the scene around the height of the camera, seen from above."""
-    points = []
+def _floor_plan(film: Film) -> tuple[np.ndarray, np.ndarray]:
+    """Return points (N, 2) and colours (N, 3) of the scene at the camera's height, from above."""
+    points, colours = [], []
     for i in range(0, len(film), max(1, len(film) // 12)):
-        in_camera = unproject(film.depth_m[i], film.intrinsics)[::4, ::4].reshape(-1, 3)
+        in_camera = unproject(film.depth_m[i], film.intrinsics)[::3, ::3].reshape(-1, 3)
         pose = film.world_from_camera[i]
         in_world = in_camera @ pose[:3, :3].T + pose[:3, 3]
         # What stands in the way of a camera: neither floor nor ceiling.
         is_level = np.abs(in_world[:, 2] - pose[2, 3]) < _SLICE_M
         points.append(in_world[is_level][:, :2])
-    return np.concatenate(points)
+        colours.append(film.rgb[i, ::3, ::3].reshape(-1, 3)[is_level] / 255.0)
+    return np.concatenate(points), np.concatenate(colours)

@@ -5,13 +5,13 @@ from da3_ros.ros.replay import ReplayCounts
 from da3_ros.tools.comparison import Comparison
 import numpy as np
 
-_UNTRAINED = 'untrained, seeded random weights: the numbers below are not a measure of quality'
+_UNTRAINED = 'untrained, seeded random weights: numbers below are not a measure of quality'
 
 
 def report_text(model: str, is_trained: bool, counts: ReplayCounts, comparison: Comparison) -> str:
     """Return the table: the first line says which model the numbers belong to."""
     rows = [
-        ('model', model if is_trained else f'{model} ({_UNTRAINED})'),
+        ('model', model if is_trained else f'{model}: {_UNTRAINED}'),
         *_frame_rows(counts),
         *_latency_rows(counts, comparison),
         ('depth, one scale for all', _depth_text(comparison.one_scale)),

@@ -60,7 +60,7 @@ class Film:
 
 def render_film(frames: int, width: int, height: int, rate_hz: float, seed: int) -> Film:
     """
-    Render a hand-held walk through a scene, with a progress bar.
+    Render a walk around the middle of a scene, with a progress bar.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def render_film(frames: int, width: int, height: int, rate_hz: float, seed: int)
         width=width,
         height=height,
         fps=rate_hz,
-        path=PathConfig(kind='hand', speed_m=0.06, rest_share=0.0),
+        path=PathConfig(kind='orbit', speed_m=0.06, rest_share=0.0),
         start_stamp_ns=_START_NS,
     )
     shots = list(tqdm(iterate_sequence(config), 'render', total=frames, unit='frame'))

@@ -9,6 +9,7 @@ from pathlib import Path
 import sys
 import time
 from typing import TYPE_CHECKING
+import warnings
 
 from da3_ros.config import NodeConfig
 from da3_ros.errors import ConfigError, FrameError
@@ -58,14 +59,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the engine over the input; returns the exit code."""
     from da3_ros.engine import StreamingEngine
+    from da3_ros.model.weights import UntrainedModelWarning
     from da3_ros.tools.results import Results
     from da3_ros.tools.sources import open_source
 
     _check(arguments)
     config = configured(NodeConfig(), arguments)
     source = open_source(arguments.input, arguments.topic, arguments.fps)
-    engine = StreamingEngine(config)
-    trained = '' if engine.is_trained else ' (untrained, seeded random weights: no measure of it)'
+    with warnings.catch_warnings():  # of untrained weights: said below
+        warnings.simplefilter('ignore', UntrainedModelWarning)
+        engine = StreamingEngine(config)
+    trained = (
+        '' if engine.is_trained else ' (untrained, seeded random weights: its depth means nothing)'
+    )
     print(f'{engine.model_name} on {engine.device}{trained}')
     with ExitStack() as stack:
         results = stack.enter_context(Results(arguments.output, arguments.overwrite))
