@@ -65,6 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     _check(arguments)
     config = configured(NodeConfig(), arguments)
+    calibrate = _calibrate(arguments)
     source = open_source(arguments.input, arguments.topic, arguments.fps)
     with warnings.catch_warnings():  # of untrained weights: said below
         warnings.simplefilter('ignore', UntrainedModelWarning)
@@ -78,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
         bag = _output_bag(results.directory / 'outputs', config, source.frame_id)
         if bag is not None:
             stack.enter_context(bag)
-        job = _Job(source, engine, results, bag, _calibrate(arguments))
+        job = _Job(source, engine, results, bag, calibrate)
         code = job.run(arguments.every)
         engine.save_map(results.directory)
     job.report()
@@ -94,10 +95,11 @@ def _check(arguments: argparse.Namespace) -> None:
 
 
 def _calibrate(arguments: argparse.Namespace) -> 'Calibrate | None':
-    """Return what the user says of the camera, if anything."""
+    """Return what the user says of the camera, if anything; raises ``InputError`` if wrong."""
     from da3_ros.tools.calibration import from_fov, read_calibration
 
     if arguments.fov is not None:
+        from_fov(arguments.fov, 1, 1)
         return lambda width, height: from_fov(arguments.fov, width, height)
     if arguments.camera_info is not None:
         model = read_calibration(arguments.camera_info)

@@ -1,0 +1,79 @@
+"""The command line's frame: help that teaches, errors as one sentence, exit codes."""
+
+import subprocess
+import sys
+
+from da3_ros.errors import InputError
+from da3_ros.tools import infer
+from da3_ros.tools.main import COMMANDS, main
+import pytest
+
+
+def test_help_names_every_command_and_how_to_start(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(['--help'])
+    assert ended.value.code == 0
+    text = capsys.readouterr().out
+    for name, (_, summary) in COMMANDS.items():
+        assert name in text and summary.split(',')[0] in text
+    assert 'da3 infer VIDEO --output OUT' in text
+
+
+@pytest.mark.parametrize('name', COMMANDS)
+def test_help_of_a_command_explains_its_options(name, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([name, '--help'])
+    assert ended.value.code == 0
+    text = capsys.readouterr().out
+    for option in ('--output', '--model', '--device', '--resolution', '--window', '--set'):
+        assert option in text
+    assert 'Hugging Face id' in text  # the descriptions are those of the configuration
+
+
+@pytest.mark.parametrize('argv', [[], ['inference'], ['infer']])
+def test_wrong_usage_exits_with_two(argv, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(argv)
+    assert ended.value.code == 2
+    assert 'usage: da3' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ('error', 'code', 'text'),
+    [
+        (InputError('The depth is too deep.'), 2, 'da3 infer: The depth is too deep.\n'),
+        (OSError(28, 'No space left on device'), 2, 'No space left on device'),
+        (KeyboardInterrupt(), 130, 'interrupted'),
+    ],
+)
+def test_errors_are_sentences_and_exit_codes(error, code, text, monkeypatch, capsys):
+    def fail(_):
+        raise error
+
+    monkeypatch.setattr(infer, 'run', fail)
+    assert main(['infer', 'in', '--output', 'out']) == code
+    message = capsys.readouterr().err
+    assert text in message and 'Traceback' not in message
+
+
+def test_a_bug_is_not_hidden(monkeypatch):
+    def fail(_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(infer, 'run', fail)
+    with pytest.raises(ZeroDivisionError):
+        main(['infer', 'in', '--output', 'out'])
+
+
+def test_help_comes_without_torch_and_ros():
+    code = (
+        'import sys\n'
+        'from da3_ros.tools.main import main\n'
+        'try:\n'
+        "    main(['infer', '--help'])\n"
+        'except SystemExit:\n'
+        "    heavy = {'torch', 'rclpy', 'cv2', 'matplotlib'} & set(sys.modules)\n"
+        '    sys.exit(str(heavy) if heavy else 0)\n'
+    )
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
