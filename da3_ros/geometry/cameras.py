@@ -58,16 +58,32 @@ def scale_intrinsics(
 
 def pixel_rays(intrinsics: np.ndarray, height: int, width: int) -> np.ndarray:
     """Return the points (H, W, 3) float64 with z = 1 that the pixels of a camera see."""
-    u, v = np.meshgrid(np.arange(width), np.arange(height))
-    pixels = np.stack([u, v, np.ones_like(u)], axis=-1).astype(np.float64)  # (H, W, 3)
-    return pixels @ np.linalg.inv(intrinsics).T
+    (fx, skew, cx), (_, fy, cy), _ = intrinsics
+    y = ((np.arange(height) - cy) / fy)[:, None]  # (H, 1)
+    rays = np.empty((height, width, 3))
+    rays[..., 0] = (np.arange(width) - cx - skew * y) / fx  # (H, W)
+    rays[..., 1] = y
+    rays[..., 2] = 1.0
+    return rays
 
 
-def unproject(depth: np.ndarray, intrinsics: np.ndarray) -> np.ndarray:
+def unproject(
+    depth: np.ndarray, intrinsics: np.ndarray, out: np.ndarray | None = None
+) -> np.ndarray:
     """
     Return the points (H, W, 3) float32 in the optical frame of a z-depth image (H, W).
 
-    Invalid depth (NaN) gives NaN in all three coordinates.
+    Invalid depth (NaN) gives NaN in all three coordinates. ``out`` (H, W, 3) float32, a view of a
+    message for instance, is filled instead of a new array.
     """
-    rays = pixel_rays(intrinsics, *depth.shape).astype(np.float32)
-    return rays * depth[..., None].astype(np.float32)
+    (fx, skew, cx), (_, fy, cy), _ = intrinsics
+    height, width = depth.shape
+    points = np.empty((height, width, 3), np.float32) if out is None else out
+    x_of_column = ((np.arange(width) - cx) / fx).astype(np.float32)
+    y_of_row = ((np.arange(height) - cy) / fy).astype(np.float32)
+    np.multiply(depth, y_of_row[:, None], out=points[..., 1])
+    np.multiply(depth, x_of_column, out=points[..., 0])
+    if skew:
+        points[..., 0] -= (skew / fx) * points[..., 1]
+    points[..., 2] = depth
+    return points

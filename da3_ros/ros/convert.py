@@ -61,8 +61,13 @@ def header_at(stamp: int, frame_id: str) -> Header:
 def byte_array(values: np.ndarray) -> array.array:
     """Return the bytes of an array in the type that rclpy takes without looking at each one."""
     data = array.array('B')
-    data.frombytes(np.ascontiguousarray(values).reshape(-1).view(np.uint8))
+    _fill(data, values)
     return data
+
+
+def _fill(data: array.array, values: np.ndarray) -> None:
+    """Append the bytes of an array to a message's own data; assigning to it would copy twice."""
+    data.frombytes(np.ascontiguousarray(values).reshape(-1).view(np.uint8))
 
 
 def rgb_from_image(message: Image) -> np.ndarray:
@@ -72,8 +77,8 @@ def rgb_from_image(message: Image) -> np.ndarray:
     The result of rgb8 shares the message's memory.
 
     Raises:
-        FrameError: ``frame_size``, ``frame_encoding``, ``frame_step`` or ``frame_data``: the message
-        contradicts itself or has an encoding that is not a colour.
+        FrameError: ``frame_size``, ``frame_encoding``, ``frame_step`` or ``frame_data``: the
+        message contradicts itself or has an encoding that is not a colour.
 
     """
     pixels = _pixels(message)
@@ -88,8 +93,8 @@ def rgb_from_image(message: Image) -> np.ndarray:
         encoding=message.encoding,
         is_bigendian=message.is_bigendian,
         step=pixels.shape[1],
-        data=byte_array(pixels),
     )
+    _fill(packed.data, pixels)
     try:
         return _BRIDGE.imgmsg_to_cv2(packed, desired_encoding='rgb8')
     except (CvBridgeError, cv2.error) as error:
@@ -209,15 +214,16 @@ def float_image(values: np.ndarray, header: Header) -> Image:
 
 def _image(values: np.ndarray, encoding: str, header: Header) -> Image:
     height, width = values.shape
-    return Image(
+    message = Image(
         header=header,
         height=height,
         width=width,
         encoding=encoding,
         is_bigendian=_IS_BIG_ENDIAN,
         step=width * values.itemsize,
-        data=byte_array(values),
     )
+    _fill(message.data, values)
+    return message
 
 
 def intrinsics_to_info(
@@ -250,10 +256,11 @@ def depth_to_cloud(
     thinned = intrinsics / np.array([[stride], [stride], [1.0]])
     height, width = depth_m.shape
     points = np.empty((height, width, 4), dtype=np.float32)
-    points[..., :3] = unproject(depth_m, thinned)
-    red, green, blue = (rgb[..., i].astype(np.uint32) for i in range(3))
-    points[..., 3] = (red << 16 | green << 8 | blue).view(np.float32)
-    return PointCloud2(
+    unproject(depth_m, thinned, out=points[..., :3])
+    bgra = cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_RGB2BGRA)
+    packed = bgra.view('<u4')[..., 0] & 0x00FFFFFF  # 0x00RRGGBB, as PCL packs it
+    points[..., 3] = packed.astype(np.uint32).view(np.float32)
+    message = PointCloud2(
         header=header,
         height=height,
         width=width,
@@ -261,6 +268,7 @@ def depth_to_cloud(
         is_bigendian=_IS_BIG_ENDIAN,
         point_step=POINT_STEP,
         row_step=POINT_STEP * width,
-        data=byte_array(points),
         is_dense=False,
     )
+    _fill(message.data, points)
+    return message
