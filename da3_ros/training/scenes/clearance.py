@@ -26,24 +26,30 @@ def _ellipsoid_distance(local: torch.Tensor, half: torch.Tensor) -> torch.Tensor
     return ((local / half).norm(dim=-1) - 1) * half.amin(-1)
 
 
-def clearance_m(scene: Scenes, points: torch.Tensor) -> torch.Tensor:
+def clearances_m(scenes: Scenes, points: torch.Tensor) -> torch.Tensor:
     """
-    Distance (N,) of world points (N, 3) to the nearest primitive or wall of one scene (B = 1).
+    Distance (B, N) of world points (B, N, 3) to the nearest primitive or wall of their scene.
 
     Negative inside a primitive or outside of where cameras may go. Never more than the true
-    distance.
+    distance. Static shapes, nothing read back by the host.
     """
-    offset = points[:, None] - scene.centre[0, SHELL_FACES:]  # (N, P, 3)
-    world_from_local = scene.world_from_local[0, SHELL_FACES:]
+    offset = points[:, :, None] - scenes.centre[:, None, SHELL_FACES:]  # (B, N, P, 3)
+    world_from_local = scenes.world_from_local[:, None, SHELL_FACES:]
     local = (world_from_local * offset.unsqueeze(-1)).sum(-2)
-    half = scene.half_extent[0, SHELL_FACES:]
-    solids = scene.slots.solids
-    round_end = solids + scene.slots.cylinders
-    inside = torch.minimum(points - scene.walk_low[0], scene.walk_high[0] - points).amin(-1)
+    half = scenes.half_extent[:, None, SHELL_FACES:]
+    solids = scenes.slots.solids
+    round_end = solids + scenes.slots.cylinders
+    low, high = scenes.walk_low[:, None], scenes.walk_high[:, None]
+    inside = torch.minimum(points - low, high - points).amin(-1)
     distances = (
-        _box_distance(local[:, :solids], half[:solids]),
-        _cylinder_distance(local[:, solids:round_end], half[solids:round_end]),
-        _ellipsoid_distance(local[:, round_end:], half[round_end:]),
-        inside[:, None],
+        _box_distance(local[..., :solids, :], half[..., :solids, :]),
+        _cylinder_distance(local[..., solids:round_end, :], half[..., solids:round_end, :]),
+        _ellipsoid_distance(local[..., round_end:, :], half[..., round_end:, :]),
+        inside[..., None],
     )
-    return torch.cat(distances, 1).amin(1)
+    return torch.cat(distances, -1).amin(-1)
+
+
+def clearance_m(scene: Scenes, points: torch.Tensor) -> torch.Tensor:
+    """As `clearances_m`, of points (N, 3) in one scene (B = 1): (N,)."""
+    return clearances_m(scene, points[None])[0]

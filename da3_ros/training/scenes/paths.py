@@ -29,7 +29,7 @@ from da3_ros.training.scenes.curves import (
     smoothed,
 )
 from da3_ros.training.scenes.rays import camera_rays, intrinsics_from_fov
-from da3_ros.training.scenes.scene import Scenes
+from da3_ros.training.scenes.scene import Scenes, SHELL_FACES
 import torch
 
 PathKind = Literal['hand', 'robot', 'strafe', 'orbit', 'static']
@@ -39,7 +39,7 @@ ATTEMPTS = 24
 SPARE_M = 0.06
 # A change of direction of travel is spread over about twice this many frames.
 TURNING_FRAMES = 6.0
-# Directions tried for one path; the one with the most open view is taken.
+# Directions tried for one path; the one with the most to see is taken.
 LOOKS = 6
 UP = (0.0, 0.0, 1.0)
 
@@ -186,20 +186,23 @@ def _headings(
         side = 1.0 if torch.rand((), generator=generator) < 0.5 else -1.0
         yaw = yaw + side * math.pi / 2
     yaw = yaw + wide * smooth_noise(frames, 45, config.closed, generator)
-    tall = 0.05 if config.kind in ('robot', 'strafe') else 0.3
+    tall = 0.05 if config.kind in ('robot', 'strafe') else 0.2
     tilt = -0.12 + 0.1 * (torch.rand((), generator=generator) - 0.5)
     pitch = tilt + tall * smooth_noise(frames, 35, config.closed, generator)
     flat = pitch.cos()
     return torch.stack([flat * yaw.cos(), flat * yaw.sin(), pitch.sin()], 1)
 
 
-def _openness(scene: Scenes, position: torch.Tensor, forward: torch.Tensor) -> float:
-    """How much there is to see: mean over frames of the view's depth in the middle, up to 3 m."""
-    poses = look_poses(position, forward, torch.zeros(len(position)))[None]  # (1, F, 4, 4)
-    intrinsics = intrinsics_from_fov(50.0, 3, 3).expand(1, len(position), 3, 3)
-    visits = visits_for(scene, poses, intrinsics, 3, 3)
-    depth, _ = cast_rays(scene, camera_rays(poses, intrinsics, 3, 3), visits.camera)
-    return float(depth.flatten(2).median(-1).values.clamp_max(3).log().mean())
+def _interest(scene: Scenes, position: torch.Tensor, forward: torch.Tensor) -> float:
+    """How much there is to see: things rather than bare walls, and not too near; frames' mean."""
+    frames = len(position)
+    poses = look_poses(position, forward, torch.zeros(frames))[None]  # (1, F, 4, 4)
+    intrinsics = intrinsics_from_fov(65.0, 8, 6).expand(1, frames, 3, 3)
+    visits = visits_for(scene, poses, intrinsics, 8, 6)
+    depth, row = cast_rays(scene, camera_rays(poses, intrinsics, 6, 8), visits.camera)
+    things = (row >= SHELL_FACES).flatten(2).float().mean(-1).clamp_max(0.5)
+    open_m = depth.flatten(2).median(-1).values.clamp(0.3, 3)
+    return float((things + 0.3 * open_m.log()).mean())
 
 
 def camera_path(
@@ -233,7 +236,7 @@ def camera_path(
         travelled = travelled * (arc[-1] / travelled[-1])
     position, tangent = points_at(curve, arc, travelled, config.closed)
     looks = [_headings(config, position, tangent, generator) for _ in range(LOOKS)]
-    forward = max(looks, key=lambda look: _openness(scene, position, look))
+    forward = max(looks, key=lambda look: _interest(scene, position, look))
     if target is not None:
         forward = target - position + 0.3 * forward
     roll = torch.zeros(frames)

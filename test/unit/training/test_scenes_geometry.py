@@ -142,6 +142,9 @@ def test_shadow_falls_behind_the_ball_and_nowhere_else(known_scene):
     shadow = cast_shadows(scene, points, normals, Visits.all_of(scene.slots).shadow)
     edge = 2 * math.tan(math.asin(0.5))  # tangents from a light 1 m above the centre
     assert torch.equal(shadow.flatten(), x.abs() < edge)
+    # What lies behind a point, seen from the light, does not shade it.
+    above = points + torch.tensor([0.0, 0.0, 1.8])[:, None, None, None, None]
+    assert not cast_shadows(scene, above, normals, Visits.all_of(scene.slots).shadow).any()
 
 
 def random_views(seed, frames=3, width=80, height=60):
