@@ -1,0 +1,73 @@
+"""``da3 train``: train a network from scratch on procedural scenes."""
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what the command takes."""
+    parser.add_argument(
+        '--minutes', type=float, help='the whole plan in minutes of training, over all legs'
+    )
+    parser.add_argument(
+        '--leg-minutes',
+        type=float,
+        metavar='MINUTES',
+        help='stop this sitting after so long, start-up included; call again to go on',
+    )
+    parser.add_argument(
+        '--state-dir',
+        type=Path,
+        metavar='DIR',
+        help='where the whole state and the log are kept; an earlier run found there goes on',
+    )
+    parser.add_argument(
+        '--export', type=Path, metavar='FILE', help='write the averaged weights there, as float16'
+    )
+    parser.add_argument('--device', default='auto', help="'auto', 'cpu' or 'cuda'")
+    parser.add_argument('--no-compile', action='store_true', help='run the network as it is written')
+    parser.add_argument('--workers', type=int, default=0, help='processes that make scenes')
+    parser.add_argument(
+        '--profile', action='store_true', help='measure views/s of every bucket and stop'
+    )
+    parser.add_argument(
+        '--set',
+        action='append',
+        default=[],
+        metavar='NAME=VALUE',
+        dest='assignments',
+        help='any field of the training configuration: lr=4e-4, model=tiny',
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train, or measure how fast that would be; returns the exit code."""
+    from da3_ros.training.config import TrainConfig
+    from da3_ros.training.loop import Leg, train
+    from da3_ros.training.profile import profile
+    import torch
+
+    assignments = list(arguments.assignments)
+    if arguments.minutes is not None:
+        assignments.append(f'minutes={arguments.minutes}')
+    config = TrainConfig().with_assignments(assignments)
+    name = arguments.device
+    if name == 'auto':
+        name = 'cuda' if torch.cuda.is_available() else 'cpu'
+    leg = Leg(
+        device=torch.device(name),
+        state_dir=arguments.state_dir,
+        export_to=arguments.export,
+        minutes=arguments.leg_minutes,
+        compile=not arguments.no_compile,
+        workers=arguments.workers,
+    )
+    if arguments.profile:
+        profile(config, leg)
+        return 0
+    progress = train(config, leg)
+    print(
+        f'{progress.step} steps, {progress.views} views, '
+        f'{progress.elapsed_s / 60:.1f} of {config.minutes:g} minutes.'
+    )
+    return 0

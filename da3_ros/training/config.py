@@ -1,0 +1,151 @@
+"""What a training run is: every choice, its default and what it may be."""
+
+from dataclasses import dataclass, fields, replace
+
+from da3_ros.errors import ConfigError
+from da3_ros.model.presets import ModelConfig, PRESETS
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """A fixed shape of windows: ``views`` pictures of height x width; ``share`` of all steps."""
+
+    views: int
+    height: int
+    width: int
+    share: float = 1.0
+
+
+BUCKETS = (
+    Bucket(4, 168, 224, 0.30),
+    Bucket(8, 168, 224, 0.16),
+    Bucket(2, 168, 224, 0.14),
+    Bucket(1, 168, 224, 0.05),
+    Bucket(6, 126, 224, 0.11),
+    Bucket(3, 224, 168, 0.09),
+    Bucket(4, 154, 224, 0.09),
+    Bucket(2, 224, 224, 0.06),
+)
+TINY_BUCKETS = (Bucket(2, 56, 70, 0.5), Bucket(3, 70, 56, 0.5))
+
+# For tests and demonstrations on a CPU: the same parts, next to nothing of each.
+TINY = ModelConfig(
+    name='da3-tiny',
+    embed_dim=64,
+    depth=12,
+    heads=1,
+    out_layers=(5, 7, 9, 11),
+    alt_start=4,
+    qk_norm_start=4,
+    rope_start=4,
+    head_features=16,
+    head_channels=(16, 16, 32, 32),
+    camera_encoder_depth=1,
+)
+NETWORKS = {**PRESETS, 'tiny': TINY}
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """
+    One training run.
+
+    ``minutes`` is the whole plan, over all legs; the schedules follow elapsed / planned time, so
+    that they land wherever the throughput is. With ``steps`` > 0 they follow steps instead, which
+    makes a run reproducible.
+
+    Raises:
+        ConfigError: if a value is out of its range.
+
+    """
+
+    model: str = 'embedded'
+    minutes: float = 20.0
+    steps: int = 0
+    seed: int = 0
+    # data
+    tokens_per_step: int = 37_000
+    scenes: int = 4096
+    new_scenes_per_step: float = 4.0
+    texture_variants: int = 20
+    texture_side: int = 256
+    samples_per_side: int = 2
+    known_pose_share: float = 0.2
+    curriculum: float = 0.5
+    # optimiser
+    lr: float = 8e-4
+    warmup_steps: int = 500
+    final_lr_share: float = 0.02
+    weight_decay: float = 0.05
+    beta1: float = 0.9
+    beta2: float = 0.95
+    max_grad_norm: float = 1.0
+    jump: float = 4.0
+    ema: float = 0.999
+    # losses
+    depth_weight: float = 1.0
+    gradient_weight: float = 1.0
+    ray_weight: float = 1.0
+    point_weight: float = 1.0
+    camera_weight: float = 1.0
+    centre_weight: float = 4.0
+    rotation_weight: float = 4.0
+    fov_weight: float = 2.0
+    confidence_weight: float = 0.2
+    match_weight: float = 0.3
+    final_match_weight: float = 0.1
+    # bookkeeping
+    log_every_s: float = 2.0
+    validate_every_s: float = 60.0
+    save_every_s: float = 60.0
+    validation_scenes: int = 32
+
+    def __post_init__(self) -> None:
+        """Refuse values that no run can have."""
+        if self.model not in NETWORKS:
+            raise ConfigError(f"model: expected one of {', '.join(NETWORKS)}, got '{self.model}'.")
+        positive = ('minutes', 'tokens_per_step', 'scenes', 'lr', 'texture_variants')
+        for name in positive:
+            if getattr(self, name) <= 0:
+                raise ConfigError(f'{name}: expected more than 0, got {getattr(self, name)}.')
+        for name in ('known_pose_share', 'curriculum', 'ema', 'beta1', 'beta2'):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f'{name}: expected [0, 1], got {getattr(self, name)}.')
+
+    @property
+    def network(self) -> ModelConfig:
+        """The constants of the network that is trained."""
+        return NETWORKS[self.model]
+
+    @property
+    def buckets(self) -> tuple[Bucket, ...]:
+        """The shapes of the windows."""
+        return TINY_BUCKETS if self.model == 'tiny' else BUCKETS
+
+    def windows(self, bucket: Bucket) -> int:
+        """Count the windows of a step, so that each step has about as many tokens."""
+        patch = self.network.patch_size
+        tokens = bucket.views * (bucket.height // patch * (bucket.width // patch) + 1)
+        return max(1, round(self.tokens_per_step / tokens))
+
+    def with_assignments(self, assignments: list[str]) -> 'TrainConfig':
+        """
+        Return a copy with ``NAME=VALUE`` texts applied.
+
+        Raises:
+            ConfigError: if a name does not exist or a value can't be read.
+
+        """
+        types = {f.name: type(getattr(self, f.name)) for f in fields(self)}
+        values = {}
+        for assignment in assignments:
+            name, _, text = assignment.partition('=')
+            if name not in types:
+                raise ConfigError(f"--set: there is no '{name}'; known: {', '.join(types)}.")
+            try:
+                values[name] = types[name](text)
+            except ValueError as error:
+                raise ConfigError(
+                    f"--set {name}: expected {types[name].__name__}, got '{text}'."
+                ) from error
+        return replace(self, **values)

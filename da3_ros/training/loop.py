@@ -1,0 +1,274 @@
+"""
+Training: from a configuration to a checkpoint, in as many legs as it takes.
+
+    pool of scenes ─ WindowSource ─ windows ─ Trainer ─ optimiser     (on the device, no host sync)
+    step, elapsed time ─ rates ───────────────┘          │
+                                        metrics ── journal, every few seconds
+
+What a step draws depends on the seed and the step alone, so a resumed run goes on as if it had
+never stopped.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+import os
+from pathlib import Path
+import random
+import time
+
+from da3_ros.model.da3 import AnyViewNetwork
+from da3_ros.training.checkpoint import export, load_state, Progress, save_state, saved_progress
+from da3_ros.training.compiled import compile_network, compiled_renderer
+from da3_ros.training.config import Bucket, TrainConfig
+from da3_ros.training.data import Windows, WindowSource
+from da3_ros.training.heldout import held_out_windows, HeldOutConfig
+from da3_ros.training.initial import initialise
+from da3_ros.training.journal import Journal
+from da3_ros.training.optimiser import Optimiser
+from da3_ros.training.pool import PoolConfig, ScenePool
+from da3_ros.training.scenes.catalogue import PaintedTextures
+from da3_ros.training.scenes.make import SceneConfig
+from da3_ros.training.scenes.render import render
+from da3_ros.training.schedule import Rates, rates_at
+from da3_ros.training.step import Captured, METRICS, MODULES, Trainer
+from da3_ros.training.validation import validate
+import torch
+
+# Steps that the host may be ahead of the device.
+AHEAD = 6
+VALIDATED = ((1, False), (4, False), (8, False), (4, True))
+
+
+@dataclass(frozen=True)
+class Leg:
+    """
+    One sitting of a run.
+
+    ``minutes`` of wall-clock time it may take, compilation included (None: to the plan's end);
+    ``state_dir`` holds the whole state between legs, ``export_to`` receives the averaged weights.
+    """
+
+    device: torch.device
+    state_dir: Path | None = None
+    export_to: Path | None = None
+    minutes: float | None = None
+    compile: bool = True
+    workers: int = 0
+
+
+def build(config: TrainConfig, device: torch.device) -> tuple[AnyViewNetwork, Optimiser]:
+    """Make the network in its initial state, in training precision, with its optimiser."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        net = initialise(AnyViewNetwork(config.network), config.seed)
+    masters = [p.detach().clone() for p in net.parameters()]
+    net = net.to(device)
+    if device.type == 'cuda':
+        net = net.store_in(torch.bfloat16)
+    return net, Optimiser(net, masters, config)
+
+
+def choose_bucket(config: TrainConfig, step: int) -> Bucket:
+    """Draw the shape of a step's windows; a function of the seed and the step."""
+    weights = [bucket.share for bucket in config.buckets]
+    return random.Random(f'{config.seed} {step}').choices(config.buckets, weights)[0]
+
+
+class Run:
+    """A run in one sitting; use ``train``."""
+
+    def __init__(self, config: TrainConfig, leg: Leg, pool: ScenePool, journal: Journal) -> None:
+        self._config, self._leg, self._pool, self._journal = config, leg, pool, journal
+        self._net, self._optimiser = build(config, leg.device)
+        self.progress = Progress()
+        if leg.state_dir is not None:
+            self.progress = load_state(leg.state_dir, self._optimiser)
+        self._judge = AnyViewNetwork(config.network).to(leg.device).eval()
+        self._renderer = render
+        if leg.compile and leg.device.type == 'cuda':
+            compile_network(self._net)
+            self._renderer = compiled_renderer()
+        self.trainer = Trainer(self._net, self._optimiser, config)
+        self._ease = self.trainer.rates[Rates._fields.index('ease')]
+        self._steps: dict[Bucket, tuple[Captured, Captured]] = {}
+        self._in_flight: deque[tuple[torch.cuda.Event, ...]] = deque()
+        self._times_ms = [0.0, 0.0]  # rendering, training
+        self._heldout: Windows | None = None
+        torch.manual_seed(config.seed)
+
+    # -- one step -----------------------------------------------------------------------------
+
+    def prepare(self, bucket: Bucket, pool: object = None) -> tuple[Captured, Captured]:
+        """Compile and capture the steps of a bucket; leaves weights and state as they are."""
+        self.trainer.rates.zero_()
+        self._ease.fill_(1.0)
+        source = WindowSource(
+            self._pool.scenes,
+            self._pool.atlas,
+            bucket,
+            self._config.windows(bucket),
+            self._config.samples_per_side,
+            self._config.known_pose_share,
+            self._renderer,
+        )
+        draw = Captured(lambda: source(self._ease), self._leg.device, pool)
+        if self._leg.device.type == 'cuda':
+            draw()
+        learn = Captured(lambda: self.trainer(draw.result), self._leg.device, pool)
+        self._steps[bucket] = draw, learn
+        return draw, learn
+
+    def prepare_all(self, say: Callable[[str], None]) -> None:
+        """Prepare every bucket, the largest first so that the others fit into its memory."""
+        cuda = self._leg.device.type == 'cuda'
+        pool = torch.cuda.graph_pool_handle() if cuda else None
+        for bucket in sorted(self._config.buckets, key=lambda b: -b.height * b.width):
+            started = time.monotonic()
+            self.prepare(bucket, pool)
+            if cuda:
+                used = torch.cuda.max_memory_reserved() / 2**30
+                took = time.monotonic() - started
+                say(f'prepared {bucket} in {took:.0f} s, {used:.0f} GiB')
+
+    def step(self, fraction: float) -> int:
+        """Take one step at ``fraction`` of the plan; returns the views it saw."""
+        config, device = self._config, self._leg.device
+        number = self.progress.step
+        self._pool.advance(number)
+        bucket = choose_bucket(config, number)
+        draw, learn = self._steps[bucket]
+        rates = torch.tensor(rates_at(config, number, fraction))
+        if device.type == 'cuda':
+            rates = rates.pin_memory()
+        self.trainer.rates.copy_(rates, non_blocking=True)
+        # Philox is counter-based: neighbouring seeds give unrelated numbers.
+        torch.manual_seed(config.seed * 1_000_003 + number)
+        events = self._event()
+        draw()
+        events += self._event()
+        learn()
+        self._throttle(events + self._event())
+        views = config.windows(bucket) * bucket.views
+        self.progress = replace(
+            self.progress, step=number + 1, views=self.progress.views + views
+        )
+        return views
+
+    def _event(self) -> tuple[torch.cuda.Event, ...]:
+        if self._leg.device.type != 'cuda':
+            return ()
+        event = torch.cuda.Event(enable_timing=True)
+        event.record()
+        return (event,)
+
+    def _throttle(self, events: tuple[torch.cuda.Event, ...]) -> None:
+        """Wait for the step ``AHEAD`` before this one, and add up its times."""
+        if not events:
+            return
+        self._in_flight.append(events)
+        if len(self._in_flight) > AHEAD:
+            start, middle, end = self._in_flight.popleft()
+            end.synchronize()
+            self._times_ms[0] += start.elapsed_time(middle)
+            self._times_ms[1] += middle.elapsed_time(end)
+
+    # -- what is said and kept ----------------------------------------------------------------
+
+    def measures(self, views_per_s: float) -> dict[str, float]:
+        """Means since the last call; waits for the device once every few seconds."""
+        sums = self.trainer.metrics.tolist()
+        self.trainer.metrics.zero_()
+        count = max(1.0, sums[-1])
+        names = (*METRICS, *(f'|{module}|' for module in MODULES))
+        means = {name: value / count for name, value in zip(names, sums)}
+        drawing, learning = self._times_ms
+        self._times_ms = [0.0, 0.0]
+        means['views/s'] = views_per_s
+        if drawing + learning:
+            means['rendering'] = drawing / (drawing + learning)
+        means['refused'] = float(self._optimiser.progress[1])
+        return {'step': float(self.progress.step), **means}
+
+    def validate(self) -> None:
+        """Score the averaged weights on held-out windows."""
+        config = self._config
+        if config.validation_scenes == 0:
+            return
+        if self._heldout is None:
+            shape = HeldOutConfig(config.validation_scenes)
+            if config.model == 'tiny':
+                shape = HeldOutConfig(config.validation_scenes, 4, 56, 70, 1, 32, 1)
+            self._heldout = held_out_windows(shape, self._leg.device)
+        self._optimiser.load_average(self._judge)
+        for views, known in VALIDATED:
+            if views <= self._heldout.images.shape[1]:
+                scores = validate(self._judge, self._heldout, views, known)
+                kind = f'held-out N={views}{" known" if known else ""}'
+                self._journal.write(kind, self._fraction(), scores)
+
+    def save(self) -> None:
+        """Write the state and the export, if they are wanted."""
+        if self._leg.state_dir is not None:
+            save_state(self._leg.state_dir, self._optimiser, self.progress, self._config)
+        if self._leg.export_to is not None:
+            export(self._leg.export_to, self._optimiser, self._net)
+
+    def _fraction(self) -> float:
+        config, progress = self._config, self.progress
+        if config.steps:
+            return progress.step / config.steps
+        return progress.elapsed_s / (60 * config.minutes)
+
+    def go(self, deadline_s: float) -> None:
+        """Train until the plan or the leg ends, whichever is first."""
+        config = self._config
+        now = logged = validated = saved = time.monotonic()
+        views = 0
+        try:
+            while self._fraction() < 1 and now < deadline_s:
+                views += self.step(self._fraction())
+                before, now = now, time.monotonic()
+                elapsed = self.progress.elapsed_s + now - before
+                self.progress = replace(self.progress, elapsed_s=elapsed)
+                if now - logged >= config.log_every_s:
+                    measures = self.measures(views / (now - logged))
+                    self._journal.write('train', self._fraction(), measures)
+                    logged, views = now, 0
+                if now - saved >= config.save_every_s:
+                    self.save()
+                    saved = time.monotonic()
+                if now - validated >= config.validate_every_s:
+                    self.validate()
+                    validated = time.monotonic()
+        finally:
+            self.save()
+        self.validate()
+
+
+def train(config: TrainConfig, leg: Leg) -> Progress:
+    """
+    Train in one sitting; call again with the same ``state_dir`` to go on.
+
+    Raises:
+        WeightsError: if the state directory holds the state of another network.
+
+    """
+    started = time.monotonic()
+    deadline_s = started + 60 * leg.minutes if leg.minutes is not None else float('inf')
+    textures = PaintedTextures(config.texture_variants)
+    workers = leg.workers or (min(12, os.cpu_count() or 1) if leg.device.type == 'cuda' else 0)
+    shape = PoolConfig(
+        config.scenes, config.new_scenes_per_step, config.seed, workers, config.texture_side
+    )
+    step = saved_progress(leg.state_dir).step if leg.state_dir else 0
+    journal = Journal(leg.state_dir / 'log.jsonl' if leg.state_dir else None)
+    try:
+        with ScenePool(shape, SceneConfig(textures=textures), leg.device, step) as pool:
+            run = Run(config, leg, pool, journal)
+            run.prepare_all(lambda text: journal.write(text, 0.0, {}))
+            journal.write('ready', 0.0, {'seconds': time.monotonic() - started})
+            run.go(deadline_s)
+            return run.progress
+    finally:
+        journal.close()

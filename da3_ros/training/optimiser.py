@@ -1,0 +1,113 @@
+"""
+AdamW with float32 masters, an average of the weights, clipping and refusal of bad steps.
+
+Everything a step decides it decides on the device, so a step can be captured as a CUDA graph: the
+gradient is clipped by its norm, and a step whose norm is not finite or jumps far above its running
+average changes nothing.
+
+Masters, moments and average are flat float32 vectors in which each parameter has its place; the
+network's own parameters (bfloat16 matrices, float32 rest) are copies of the masters.
+"""
+
+from collections.abc import Sequence
+
+from da3_ros.training.config import TrainConfig
+import torch
+from torch import nn, Tensor
+
+EPSILON = 1e-8
+# Before the running average of the norm means something no step is refused.
+TRUST_AFTER_STEPS = 100
+NORM_MEMORY = 0.99
+
+
+class Optimiser:
+    """
+    The state of training beside the step counter.
+
+    Attributes:
+        names: of the parameters, in the order of the flat vectors.
+        masters, first, second, average: (n,) float32.
+        progress: (4,) float32 on the device: steps taken, steps refused, running mean of the
+            gradient norm, last norm.
+
+    """
+
+    def __init__(self, net: nn.Module, masters: Sequence[Tensor], config: TrainConfig) -> None:
+        """Take the network in its training precision, and its parameters in float32."""
+        self._config = config
+        named = list(zip(net.named_parameters(), masters, strict=True))
+        # Matrices first: the decayed part of the flat vectors is then one slice.
+        named.sort(key=lambda entry: entry[0][1].ndim < 2)
+        self.names = [name for (name, _), _ in named]
+        self.parameters = [parameter for (_, parameter), _ in named]
+        device = self.parameters[0].device
+        self.masters = torch.cat([m.detach().float().flatten() for _, m in named]).to(device)
+        self.first, self.second = torch.zeros_like(self.masters), torch.zeros_like(self.masters)
+        self.average = self.masters.clone()
+        self.progress = torch.zeros(4, device=device)
+        self._decayed = sum(p.numel() for p in self.parameters if p.ndim >= 2)
+        self._gradient = torch.zeros_like(self.masters)
+
+    def views(self, flat: Tensor) -> list[Tensor]:
+        """Return each parameter's place in a flat vector, in its shape."""
+        sizes = [p.numel() for p in self.parameters]
+        return [
+            piece.view_as(p) for piece, p in zip(flat.split(sizes), self.parameters, strict=True)
+        ]
+
+    @torch.no_grad()
+    def step(self, gradients: Sequence[Tensor], lr: Tensor, ema: Tensor, active: Tensor) -> None:
+        """
+        Take one step.
+
+        Args:
+            gradients: one for each of ``parameters``.
+            lr: () learning rate.
+            ema: () share of the average that stays.
+            active: () 1, or 0 to change nothing (while a graph is being warmed up).
+
+        """
+        config = self._config
+        torch._foreach_copy_(self.views(self._gradient), list(gradients))
+        norm = self._gradient.norm()
+        taken, refused, mean, _ = self.progress.unbind()
+        jumps = (taken > TRUST_AFTER_STEPS) & (norm > config.jump * mean)
+        good = (norm.isfinite() & ~jumps).float() * active
+        gradient = self._gradient.nan_to_num_(0, 0, 0)
+        gradient.mul_((config.max_grad_norm / norm.nan_to_num(1.0)).clamp_max(1))
+        count = taken + 1
+        keep1, keep2 = (1 + good * (beta - 1) for beta in (config.beta1, config.beta2))
+        self.first.mul_(keep1).add_(gradient * (1 - keep1))
+        self.second.mul_(keep2).add_(gradient.square() * (1 - keep2))
+        correct1, correct2 = (1 - beta**count for beta in (config.beta1, config.beta2))
+        change = (self.first / correct1) / ((self.second / correct2).sqrt() + EPSILON)
+        change[: self._decayed] += config.weight_decay * self.masters[: self._decayed]
+        self.masters.sub_(change * (lr * good))
+        self.average.lerp_(self.masters, (1 - ema) * active)
+        torch._foreach_copy_(self.parameters, self.views(self.masters))
+        # A jump is forgotten slowly, so that a lasting change of scale gets through.
+        seen = torch.minimum(norm.nan_to_num(0.0), 2 * config.jump * mean + (taken == 0) * norm)
+        memory = torch.minimum(taken / (taken + 1), torch.full_like(taken, NORM_MEMORY))
+        mean = torch.where(norm.isfinite(), memory * mean + (1 - memory) * seen, mean)
+        updated = torch.stack((taken + good, refused + active - good, mean, norm))
+        self.progress.copy_(torch.where(active > 0, updated, self.progress))
+
+    @torch.no_grad()
+    def load_average(self, net: nn.Module) -> None:
+        """Copy the averaged weights into another network of the same kind."""
+        average = dict(zip(self.names, self.views(self.average)))
+        for name, parameter in net.named_parameters():
+            parameter.copy_(average[name])
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the tensors that make up the state."""
+        names = ('masters', 'first', 'second', 'average', 'progress')
+        return {name: getattr(self, name) for name in names}
+
+    @torch.no_grad()
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Take up a state that ``state`` returned."""
+        for name, tensor in self.state().items():
+            tensor.copy_(state[name])
+        torch._foreach_copy_(self.parameters, self.views(self.masters))

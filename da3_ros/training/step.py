@@ -1,0 +1,145 @@
+"""
+One training step: draw windows, run the network, take the gradient, update.
+
+Two plain functions on static buffers. ``Captured`` replays such a function as a CUDA graph; on a
+CPU it is called as it is.
+"""
+
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from da3_ros.model.camera_head import invert_rigid, normalise_poses
+from da3_ros.model.da3 import AnyViewNetwork
+from da3_ros.training.config import TrainConfig
+from da3_ros.training.data import Windows
+from da3_ros.training.losses import (
+    camera_errors,
+    depth_residual,
+    losses,
+    masked_mean,
+    Outputs,
+)
+from da3_ros.training.matching import find_matches, MatchSupervision
+from da3_ros.training.optimiser import Optimiser
+from da3_ros.training.schedule import Rates
+from da3_ros.training.targets import make_targets
+import torch
+from torch import Tensor
+
+WARMUPS = 3
+METRICS = (
+    'loss',
+    *('depth', 'gradient', 'ray', 'point', 'camera', 'match'),
+    *('log_depth_error', 'rotation_error', 'centre_error', 'fov_error'),
+)
+MODULES = ('backbone', 'head', 'camera_encoder', 'camera_decoder')
+
+Result = TypeVar('Result')
+
+
+def predict(net: AnyViewNetwork, windows: Windows) -> Outputs:
+    """
+    Run the network with view 0 as the reference; windows marked ``known`` are told the cameras.
+
+    The same parts in the same order as ``AnyViewNetwork.forward``, but cameras stay encoded and
+    each window of the batch has either a role or a camera token.
+    """
+    images, backbone = windows.images, net.backbone
+    size = images.shape[-2], images.shape[-1]
+    grid = size[0] // net.config.patch_size, size[1] // net.config.patch_size
+    tokens, class_tokens = backbone.prefix(images)
+    first = torch.zeros(len(images), dtype=torch.long, device=images.device)
+    roles = backbone.role_tokens(first, images.shape[1])
+    world_from_camera = windows.world_from_camera
+    poses = normalise_poses(invert_rigid(world_from_camera)).camera_from_reference
+    told = net.camera_encoder(poses, windows.intrinsics, size)
+    camera_tokens = torch.where(windows.known[:, None, None], told, roles)
+    taps = backbone.suffix(tokens, camera_tokens, grid)
+    depth, rays = net.dense(taps, grid, rays=True)
+    cameras = net.camera_decoder(backbone.camera_features(taps[-1]))
+    return Outputs(depth.values, depth.confidence, rays.values, rays.confidence, cameras)
+
+
+class Trainer:
+    """
+    The network, its optimiser and what a step measures.
+
+    Attributes:
+        metrics: (M + G + 1,) sums since the last ``zero_``: ``METRICS``, the gradient norms of
+            ``MODULES``, and the number of steps.
+        rates: (5,) on the device, the fields of ``Rates``; written before each step.
+
+    """
+
+    def __init__(self, net: AnyViewNetwork, optimiser: Optimiser, config: TrainConfig) -> None:
+        self._net, self._optimiser, self._config = net, optimiser, config
+        device = optimiser.masters.device
+        self._supervision = MatchSupervision(net)
+        self.metrics = torch.zeros(len(METRICS) + len(MODULES) + 1, device=device)
+        self.rates = torch.zeros(len(Rates._fields), device=device)
+
+    def __call__(self, windows: Windows) -> None:
+        """Learn from windows; everything goes into ``metrics`` and the optimiser's state."""
+        rates = Rates(*self.rates.unbind())
+        targets = make_targets(windows, self._net.config.patch_size)
+        with self._supervision:
+            outputs = predict(self._net, windows)
+        terms = losses(outputs, targets, self._config)
+        matches = find_matches(windows, self._net.config.patch_size)
+        match = self._supervision.loss(matches)
+        total = sum(terms.values()) + rates.match * match
+        gradients = torch.autograd.grad(total, self._optimiser.parameters)
+        with torch.no_grad():
+            cameras = camera_errors(outputs, targets)
+            values = (
+                *(total, *terms.values(), match),
+                masked_mean(depth_residual(outputs, targets).abs(), targets.valid),
+                *(error.mean() for error in cameras),
+                *self._module_norms(gradients),
+                torch.ones_like(total),
+            )
+            self.metrics.add_(torch.stack([v.float() for v in values]) * rates.active)
+        self._optimiser.step(gradients, rates.lr, rates.ema, rates.active)
+
+    def _module_norms(self, gradients: tuple[Tensor, ...]) -> list[Tensor]:
+        """Norms of the gradients of each of ``MODULES``."""
+        norms = [norm.float() for norm in torch._foreach_norm(gradients)]
+        by_name = dict(zip(self._optimiser.names, norms, strict=True))
+        return [
+            torch.stack([norm for name, norm in by_name.items() if name.startswith(f'{m}.')]).norm()
+            for m in MODULES
+        ]
+
+
+class Captured(Generic[Result]):
+    """
+    A function of no arguments on static buffers, captured as a CUDA graph and replayed.
+
+    On a CPU it is simply called. ``result`` is what the function returned; replays overwrite it.
+    """
+
+    def __init__(
+        self, function: Callable[[], Result], device: torch.device, pool: object = None
+    ) -> None:
+        """Warm up on a side stream and capture; ``function`` runs ``WARMUPS`` + 1 times."""
+        self._function, self._graph = function, None
+        self.result: Result | None = None
+        if device.type != 'cuda':
+            return
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(WARMUPS):
+                function()
+        torch.cuda.current_stream().wait_stream(stream)
+        self._graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self._graph, pool=pool):
+            self.result = function()
+
+    def __call__(self) -> Result:
+        """Run once more."""
+        if self._graph is None:
+            self.result = self._function()
+        else:
+            self._graph.replay()
+        return self.result
