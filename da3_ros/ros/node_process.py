@@ -23,7 +23,9 @@ class NodeProcess:
         assignments = [f'{name}:={_yaml(value)}' for name, value in parameters.items()]
         options = [word for a in assignments for word in ('-p', a)]
         self._command = [sys.executable, '-m', 'da3_ros.ros.main', '--ros-args', *options]
-        self._environment = {**os.environ, 'ROS_DOMAIN_ID': str(domain_id)}
+        # Whoever started us shares the cores with the node: waiting threads must not spin.
+        self._environment = {'OMP_WAIT_POLICY': 'PASSIVE', **os.environ}
+        self._environment['ROS_DOMAIN_ID'] = str(domain_id)
         self._log_path = log_path
         self._process: subprocess.Popen | None = None
 

@@ -27,8 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--output', type=Path, default=Path('demo_output'), metavar='DIR', help='where it all goes'
     )
     parser.add_argument('--frames', type=int, default=36, help='length of the film')
-    parser.add_argument('--width', type=int, default=320, help='of the images, in pixels')
-    parser.add_argument('--height', type=int, default=240, help='of the images, in pixels')
+    parser.add_argument('--width', type=int, default=256, help='of the images, in pixels')
+    parser.add_argument('--height', type=int, default=192, help='of the images, in pixels')
     parser.add_argument('--fps', type=float, default=3.0, help='frames per second of the film')
     parser.add_argument('--rate', type=float, default=1.0, help='play so many times faster')
     parser.add_argument('--seed', type=int, default=12, help='which scene, and the way through it')

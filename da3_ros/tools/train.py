@@ -25,7 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--export', type=Path, metavar='FILE', help='write the averaged weights there, as float16'
     )
     parser.add_argument('--device', default='auto', help="'auto', 'cpu' or 'cuda'")
-    parser.add_argument('--no-compile', action='store_true', help='run the network as it is written')
+    parser.add_argument(
+        '--no-compile', action='store_true', help='run the network as it is written'
+    )
     parser.add_argument('--workers', type=int, default=0, help='processes that make scenes')
     parser.add_argument(
         '--profile', action='store_true', help='measure views/s of every bucket and stop'
