@@ -1,10 +1,11 @@
 # make demo and make test are all a machine with Python, make and a compiler needs; see make help.
 
-# The first Python that the ROS 2 wheels exist for; name another with make PYTHON=python3.11.
+# The Python that .venv has, or the first one that the ROS 2 wheels exist for; make PYTHON=python3.11
+# names another.
 IS_SUPPORTED := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))
 CANDIDATES := python3 python3.13 python3.12 python3.11 python3.10
 ifndef PYTHON
-PYTHON := $(shell for python in $(CANDIDATES); do \
+PYTHON := $(shell for python in .venv/bin/python $(CANDIDATES); do \
 	$$python -c '$(IS_SUPPORTED)' 2>/dev/null && echo $$python && break; done)
 endif
 

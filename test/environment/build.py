@@ -100,8 +100,9 @@ def install_ros() -> None:
 
 def install_project() -> None:
     """Install da3_ros in place with all its extras, and the official network."""
-    pip_install('--no-build-isolation', '--editable', f'{ROOT}[dev]')
+    # First, because it brings a command of the name da3 that ours has to overwrite.
     pip_install('--no-deps', OFFICIAL_NETWORK)
+    pip_install('--no-build-isolation', '--editable', f'{ROOT}[dev]')
 
 
 def build_tf2_msgs() -> None:
