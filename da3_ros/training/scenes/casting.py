@@ -27,6 +27,11 @@ NEAR_M = 0.02
 SHADOW_OFFSET_M = 3e-3
 
 
+def _on_gpu(tensor: torch.Tensor) -> bool:
+    """Whether the fast twin takes over; double precision stays here."""
+    return tensor.is_cuda and tensor.dtype == torch.float32
+
+
 def _crossing(slots: Slots, slot: int):
     if slot < slots.solids:
         return cross_box
@@ -73,6 +78,10 @@ def cast_rays(
 
     Only `slots` are visited. A camera inside a primitive looks out of it without seeing it.
     """
+    if _on_gpu(rays.origin):
+        from da3_ros.training.scenes import casting_gpu
+
+        return casting_gpu.cast_rays(scenes, rays, _unit_from_world(scenes), NEAR_M)
     depth, row = _cast_at_shell(scenes, rays)
     unit_from_world = _unit_from_world(scenes)[:, None]  # (B, 1, P, 3, 3)
     offset = rays.origin[:, :, None] - scenes.centre[:, None, SHELL_FACES:]  # (B, V, P, 3)
@@ -97,6 +106,10 @@ def cast_shadows(
     each primitive's frame is known once per scene, to just above the point.
     """
     unit_from_world = _unit_from_world(scenes)  # (B, P, 3, 3)
+    if _on_gpu(points):
+        from da3_ros.training.scenes import casting_gpu
+
+        return casting_gpu.cast_shadows(scenes, points, normals, unit_from_world, SHADOW_OFFSET_M)
     position = scenes.light_position[:, 0]  # (B, 3)
     offset = position[:, None] - scenes.centre[:, SHELL_FACES:]
     origin = (unit_from_world * offset.unsqueeze(-2)).sum(-1)[:, None]  # (B, 1, P, 3)

@@ -29,6 +29,35 @@ class Visits:
         return cls(tuple(range(slots.total)), solid)
 
 
+def in_use(scenes: Scenes) -> torch.Tensor:
+    """Which slots (B, P) hold a primitive."""
+    return scenes.centre[:, SHELL_FACES:, 2] > 0.5 * BURIED_M
+
+
+def in_view(
+    scenes: Scenes,
+    origin: torch.Tensor,
+    world_from_camera: torch.Tensor,
+    edges: tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor],
+) -> torch.Tensor:
+    """Slots in use whose bounding sphere meets a view's frustum, (B, V, P); no host sync.
+
+    `origin` (B, V, 3), `world_from_camera` (B, V, 3, 3); `edges` (B, V) each: the slopes of the
+    left, right, top and bottom border.
+    """
+    centre = scenes.centre[:, None, SHELL_FACES:]  # (B, 1, P, 3)
+    radius = scenes.half_extent[:, None, SHELL_FACES:].norm(dim=-1)
+    offset = centre - origin[:, :, None]
+    camera_from_world = world_from_camera[:, :, None].transpose(-1, -2)
+    x, y, z = (camera_from_world * offset.unsqueeze(-2)).sum(-1).unbind(-1)  # (B, V, P)
+    seen = in_use(scenes)[:, None] & (z > -radius)
+    for side, slope, sign in zip((x, x, y, y), edges, (1, -1, 1, -1)):
+        slope = slope.unsqueeze(-1)
+        inward = sign * (side - slope * z) / (1 + slope.square()).sqrt()
+        seen = seen & (inward > -radius)
+    return seen
+
+
 def visits_for(
     scenes: Scenes,
     world_from_camera: torch.Tensor,
@@ -41,23 +70,18 @@ def visits_for(
 
     `world_from_camera` (B, V, 4, 4), `intrinsics` (B, V, 3, 3).
     """
-    centre = scenes.centre[:, None, SHELL_FACES:]  # (B, 1, P, 3)
-    radius = scenes.half_extent[:, None, SHELL_FACES:].norm(dim=-1)
-    used = centre[..., 2] > 0.5 * BURIED_M  # (B, 1, P)
-    offset = centre - world_from_camera[:, :, None, :3, 3]
-    camera_from_world = world_from_camera[:, :, None, :3, :3].transpose(-1, -2)
-    x, y, z = (camera_from_world * offset.unsqueeze(-2)).sum(-1).unbind(-1)  # (B, V, P)
-    left = -intrinsics[..., 0, 2] / intrinsics[..., 0, 0]
-    right = (width - intrinsics[..., 0, 2]) / intrinsics[..., 0, 0]
-    top = -intrinsics[..., 1, 2] / intrinsics[..., 1, 1]
-    bottom = (height - intrinsics[..., 1, 2]) / intrinsics[..., 1, 1]
-    seen = used & (z > -radius)
-    for side, slope, sign in ((x, left, 1), (x, right, -1), (y, top, 1), (y, bottom, -1)):
-        slope = slope.unsqueeze(-1)
-        inward = sign * (side - slope * z) / (1 + slope.square()).sqrt()
-        seen = seen & (inward > -radius)
+    k = intrinsics
+    edges = (
+        -k[..., 0, 2] / k[..., 0, 0],
+        (width - k[..., 0, 2]) / k[..., 0, 0],
+        -k[..., 1, 2] / k[..., 1, 1],
+        (height - k[..., 1, 2]) / k[..., 1, 1],
+    )
+    rotation = world_from_camera[..., :3, :3]
+    seen = in_view(scenes, world_from_camera[..., :3, 3], rotation, edges)
+    used = in_use(scenes)
     seen = seen.flatten(0, 1).any(0).tolist()
-    used = used.flatten(0, 1).any(0).tolist()
+    used = used.any(0).tolist()
     every = Visits.all_of(scenes.slots)
     return Visits(
         tuple(slot for slot in every.camera if seen[slot]),
