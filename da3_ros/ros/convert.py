@@ -87,11 +87,14 @@ def rgb_from_image(message: Image) -> np.ndarray:
     if message.encoding == 'bgr8':
         bgr = pixels.reshape(message.height, message.width, 3)
         return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+    if message.encoding.endswith('16'):  # cv_bridge cannot swap bytes with NumPy 2
+        order = '>u2' if message.is_bigendian else '<u2'
+        pixels = np.ascontiguousarray(pixels).view(order).astype(np.uint16).view(np.uint8)
     packed = Image(
         height=message.height,
         width=message.width,
         encoding=message.encoding,
-        is_bigendian=message.is_bigendian,
+        is_bigendian=_IS_BIG_ENDIAN,
         step=pixels.shape[1],
     )
     _fill(packed.data, pixels)

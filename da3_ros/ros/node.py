@@ -141,10 +141,9 @@ class Da3Node(LifecycleNode):
             self.get_logger(),
             config,
         )
-        trained = '' if self._engine.is_trained else ', untrained: its depth means nothing'
-        self.get_logger().info(
-            f"'{self._engine.model_name}' is ready on {self._engine.device}{trained}."
-        )
+        self.get_logger().info(f"'{self._engine.model_name}' is ready on {self._engine.device}.")
+        if not self._engine.is_trained:
+            self.get_logger().warning('The network is untrained; its depth means nothing.')
 
     def _halt(self) -> None:
         """Undo activate, from any state."""

@@ -16,13 +16,20 @@ UNKNOWN_VARIANCE = 1e9
 
 def pose_message(b_from_a: np.ndarray) -> Pose:
     """Return the pose of frame ``a`` in frame ``b`` of a rigid transform (4, 4)."""
-    pose = Pose()
-    x, y, z = b_from_a[:3, 3].tolist()
-    pose.position.x, pose.position.y, pose.position.z = x, y, z
-    x, y, z, w = quaternion_xyzw(b_from_a[:3, :3]).tolist()
-    o = pose.orientation
-    o.x, o.y, o.z, o.w = x, y, z, w
-    return pose
+    return pose_messages(b_from_a[None])[0]
+
+
+def pose_messages(b_from_a: np.ndarray) -> list[Pose]:
+    """Return the poses of rigid transforms (N, 4, 4)."""
+    poses = []
+    quaternions = quaternion_xyzw(b_from_a[:, :3, :3]).tolist()
+    for position, quaternion in zip(b_from_a[:, :3, 3].tolist(), quaternions, strict=True):
+        pose = Pose()
+        p, q = pose.position, pose.orientation
+        p.x, p.y, p.z = position
+        q.x, q.y, q.z, q.w = quaternion
+        poses.append(pose)
+    return poses
 
 
 def transform_message(
@@ -62,15 +69,20 @@ class PathBuilder:
 
     def build(self, keyframes: tuple[KeyframePose, ...], header: Header) -> Path:
         """Return every keyframe's pose, each with the stamp of its image."""
-        poses = {}
-        for keyframe in keyframes:
-            key = (keyframe.camera, keyframe.stamp_ns)
-            matrix, message = self._poses.get(key, (None, None))
-            if matrix is None or not np.array_equal(matrix, keyframe.map_from_camera):
-                matrix = keyframe.map_from_camera.copy()
-                message = PoseStamped(
-                    header=header_at(keyframe.stamp_ns, header.frame_id), pose=pose_message(matrix)
-                )
-            poses[key] = (matrix, message)
-        self._poses = poses
-        return Path(header=header, poses=[message for _, message in poses.values()])
+        moved = [k for k in keyframes if not self._is_known(k)]
+        if moved:
+            matrices = np.stack([k.map_from_camera for k in moved])
+            for k, matrix, pose in zip(moved, matrices, pose_messages(matrices), strict=True):
+                stamped = PoseStamped(header=header_at(k.stamp_ns, header.frame_id), pose=pose)
+                self._poses[_key(k)] = (matrix, stamped)
+        self._poses = {_key(k): self._poses[_key(k)] for k in keyframes}
+        return Path(header=header, poses=[message for _, message in self._poses.values()])
+
+    def _is_known(self, keyframe: KeyframePose) -> bool:
+        """Tell whether there is a message of this keyframe where it is now."""
+        known = self._poses.get(_key(keyframe))
+        return known is not None and np.array_equal(known[0], keyframe.map_from_camera)
+
+
+def _key(keyframe: KeyframePose) -> tuple[str, int]:
+    return keyframe.camera, keyframe.stamp_ns

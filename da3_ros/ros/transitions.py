@@ -20,9 +20,8 @@ def logged(transition: Transition) -> Transition:
 
     @functools.wraps(transition)
     def wrapper(node: LifecycleNode, state: LifecycleState) -> TransitionCallbackReturn:
-        node.problem = ''
         try:
-            return transition(node, state)
+            result = transition(node, state)
         except Da3Error as error:
             node.problem = str(error)
             node.get_logger().error(f'{transition.__name__}: {error}')
@@ -31,5 +30,8 @@ def logged(transition: Transition) -> Transition:
             node.problem = f'{type(error).__name__}: {error}'
             node.get_logger().error(f'{transition.__name__}:\n{traceback.format_exc()}')
             return TransitionCallbackReturn.ERROR
+        if transition.__name__ != 'on_error':  # what led to it is still worth telling
+            node.problem = ''
+        return result
 
     return wrapper

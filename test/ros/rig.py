@@ -104,7 +104,8 @@ class Rig:
     def close(self) -> None:
         """End both nodes."""
         for engine in self.engines:
-            engine.gate.set()
+            if isinstance(engine, FakeEngine):
+                engine.gate.set()
         for spinner in self._spinners:
             spinner.stop()
         self.node.destroy_node()

@@ -64,6 +64,14 @@ def test_every_encoding_becomes_rgb(
     np.testing.assert_allclose(rgb.astype(int), expected.astype(int), atol=1)
 
 
+def test_the_byte_order_of_16_bit_images_is_honoured() -> None:
+    """A camera that sends the high byte first."""
+    grey = np.random.default_rng(2).integers(0, 2**16, (6, 8)).astype('<u2')
+    little, big = message(grey, 'mono16'), message(grey.astype('>u2'), 'mono16')
+    big.is_bigendian = True
+    np.testing.assert_array_equal(rgb_from_image(big), rgb_from_image(little))
+
+
 def test_rgb8_shares_the_memory_of_the_message() -> None:
     """No copy where none is needed."""
     source = message(RGB, 'rgb8')

@@ -166,6 +166,7 @@ def test_a_bug_in_a_transition_is_logged_and_everything_released(
     assert rig.state() == 'unconfigured' and entities(rig) == before
     log = capfd.readouterr().err
     assert 'Traceback' in log and 'ZeroDivisionError: a bug' in log
+    assert rig.node.problem == 'ZeroDivisionError: a bug'
     rig.node.set_parameters([rig.parameter('model', 'embedded')])
     assert trigger(rig, 'configure')
 
