@@ -166,6 +166,12 @@ def pair_of(official_wheel: None) -> Callable[[str], Pair]:
     return get
 
 
+@pytest.fixture(scope='session')
+def official_network_of(official_wheel: None) -> Callable[[ModelConfig], nn.Module]:
+    """Return the function that builds an official network."""
+    return official_network
+
+
 @dataclass
 class Scene:
     """Random images with plausible known cameras."""

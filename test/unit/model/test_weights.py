@@ -1,0 +1,412 @@
+"""Loading and saving: the official layout to the letter, and a sentence for whatever is wrong."""
+
+from collections.abc import Callable
+from dataclasses import replace
+import json
+import logging
+from pathlib import Path
+import sys
+
+from da3_ros.errors import InputError, WeightsError
+from da3_ros.model import load_model, ModelConfig, PRESETS, sources
+from da3_ros.model.da3 import AnyViewNetwork
+from da3_ros.model.layout import official_key, official_shapes
+from da3_ros.model.presets import RELEASES
+from da3_ros.model.weights import save_model, UntrainedModelWarning
+import pytest
+from safetensors.torch import load_file, save_file
+import torch
+
+TINY = ModelConfig(
+    name='tiny',
+    embed_dim=64,
+    depth=10,
+    heads=1,
+    out_layers=(3, 5, 7, 9),
+    alt_start=2,
+    qk_norm_start=2,
+    rope_start=2,
+    head_features=16,
+    head_channels=(8, 16, 16, 16),
+    camera_encoder_depth=1,
+)
+TIED = 'model.head.scratch.output_conv2_aux.{}.2.{}'
+
+
+@pytest.fixture
+def tiny_file(tmp_path: Path) -> Path:
+    """Write the weights of a tiny network; its constants are in the file."""
+    torch.manual_seed(0)
+    path = tmp_path / 'tiny.safetensors'
+    save_model(AnyViewNetwork(TINY), path)
+    return path
+
+
+def rewritten(path: Path, change: Callable[[dict], None], keep_constants: bool = True) -> Path:
+    """Write a file anew after a change to its tensors."""
+    tensors = load_file(path)
+    change(tensors)
+    constants = {'da3_config': json.dumps(TINY.__dict__)} if keep_constants else None
+    save_file(tensors, path, constants)
+    return path
+
+
+# -- the layout -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('preset', PRESETS)
+def test_keys_and_shapes_are_the_official_ones(
+    preset: str, official_network_of: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    linspace = torch.linspace
+    monkeypatch.setattr(torch, 'linspace', lambda *a, **k: linspace(*a, **k | {'device': 'cpu'}))
+    with torch.device('meta'):
+        official = official_network_of(PRESETS[preset])
+        ours = AnyViewNetwork(PRESETS[preset])
+    expected = {f'model.{key}': tuple(t.shape) for key, t in official.state_dict().items()}
+    for level in (1, 2, 3):  # one module under four names; safetensors keeps the first
+        assert (
+            official.head.scratch.output_conv2_aux[level][2]
+            is (official.head.scratch.output_conv2_aux[0][2])
+        )
+        for part in ('weight', 'bias'):
+            del expected[TIED.format(level, part)]
+    assert official_shapes(ours, PRESETS[preset]) == expected
+
+
+def test_reads_a_file_as_the_official_code_writes_it(
+    pair_of: Callable, scene_of: Callable, violations: Callable, tmp_path: Path
+) -> None:
+    """No constants in the file, the tied LayerNorm once; from a directory with config.json too."""
+    pair, images = pair_of('small'), scene_of(2).images
+    state = {f'model.{key}': tensor for key, tensor in pair.official.state_dict().items()}
+    for level in (1, 2, 3):
+        del state[TIED.format(level, 'weight')], state[TIED.format(level, 'bias')]
+    save_file(state, tmp_path / 'model.safetensors')
+    official = pair.run_official(images)
+    net = load_model(tmp_path / 'model.safetensors')
+    assert violations(net(images, rays=True), official) == {}
+
+    config = {'model_name': 'da3-small', 'config': {'net': {'name': 'vits'}}}
+    (tmp_path / 'config.json').write_text(json.dumps(config))
+    net = load_model(tmp_path)
+    assert violations(net(images, rays=True), official) == {}
+    assert (net.is_trained, net.licence, net.source_name) == (True, 'Apache-2.0', str(tmp_path))
+
+
+def test_the_official_code_reads_what_we_write(
+    pair_of: Callable, scene_of: Callable, violations: Callable, tmp_path: Path
+) -> None:
+    pair, images = pair_of('embedded'), scene_of(2).images
+    expected = pair.run_official(images)
+    save_model(pair.ours, tmp_path / 'model.safetensors')
+    state = load_file(tmp_path / 'model.safetensors')
+    for level in (1, 2, 3):
+        for part in ('weight', 'bias'):
+            state[TIED.format(level, part)] = state[TIED.format(0, part)]
+    before = pair.official.state_dict()
+    before = {key: tensor.clone() for key, tensor in before.items()}
+    pair.official.load_state_dict({k.removeprefix('model.'): t for k, t in state.items()})
+    try:
+        assert violations(pair.run_official(images), expected) == {}
+    finally:
+        pair.official.load_state_dict(before)
+
+
+def test_round_trip(tiny_file: Path) -> None:
+    torch.manual_seed(0)
+    expected = AnyViewNetwork(TINY).state_dict()
+    net = load_model(tiny_file)
+    assert net.config == TINY
+    assert net.state_dict().keys() == expected.keys()
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in net.state_dict().items())
+    assert not net.training and not any(p.requires_grad for p in net.parameters())
+
+
+def test_tied_norm_comes_from_level_zero(tiny_file: Path) -> None:
+    def mark(tensors: dict) -> None:
+        tensors[TIED.format(0, 'weight')] = torch.full((32,), 7.0)
+
+    net = load_model(rewritten(tiny_file, mark))
+    assert net.head.ray_output.norm.weight.tolist() == [7.0] * 32
+
+
+def test_weights_do_not_hang_on_the_file(tiny_file: Path) -> None:
+    net = load_model(tiny_file)
+    before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    tiny_file.write_bytes(bytes(tiny_file.stat().st_size))
+    assert all(torch.equal(tensor, before[name]) for name, tensor in net.state_dict().items())
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+def test_half_precision_is_cast_once(tiny_file: Path, dtype: torch.dtype) -> None:
+    net = load_model(tiny_file, dtype=dtype)
+    assert net.dtype == dtype
+    dtypes = {name: parameter.dtype for name, parameter in net.named_parameters()}
+    for name in (
+        'backbone.blocks.0.attn.qkv.weight',
+        'backbone.blocks.9.mlp.fc2.bias',
+        'head.laterals.0.weight',
+        'head.ray_decoder.neck.0.weight',
+    ):
+        assert dtypes[name] == dtype, name
+    for name in (
+        'backbone.blocks.0.norm1.weight',
+        'backbone.pos_embed',
+        'camera_decoder.hidden.0.weight',
+        'camera_encoder.trunk.0.attn.qkv.weight',
+        'head.depth_output.last.weight',
+        'head.ray_output.last.weight',
+    ):
+        assert dtypes[name] == torch.float32, name
+
+
+def test_half_precision_file(tiny_file: Path, tmp_path: Path) -> None:
+    half = tmp_path / 'half.safetensors'
+    save_model(load_model(tiny_file), half, dtype=torch.float16)
+    assert {tensor.dtype for tensor in load_file(half).values()} == {torch.float16}
+    net = load_model(half)
+    assert {parameter.dtype for parameter in net.parameters()} == {torch.float32}
+
+
+def test_embedded_fits_its_file(tmp_path: Path) -> None:
+    save_model(AnyViewNetwork(PRESETS['embedded']), tmp_path / 'e.safetensors', torch.float16)
+    assert (tmp_path / 'e.safetensors').stat().st_size < 29e6
+
+
+# -- the embedded model -----------------------------------------------------------------------
+
+
+def test_embedded_without_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, 'EMBEDDED_FILE', tmp_path / 'absent.safetensors')
+    state = torch.random.get_rng_state()
+    with pytest.warns(UntrainedModelWarning, match='not trained'):
+        first, second = load_model('embedded'), load_model('embedded')
+    assert torch.equal(state, torch.random.get_rng_state()), 'the global generator was touched'
+    assert (first.is_trained, first.source_name) == (False, 'embedded')
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters()))
+
+
+def test_embedded_with_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+) -> None:
+    path = tmp_path / 'embedded.safetensors'
+    save_model(AnyViewNetwork(PRESETS['embedded']), path, torch.float16)
+    monkeypatch.setattr(sources, 'EMBEDDED_FILE', path)
+    net = load_model('embedded')
+    assert (net.is_trained, net.licence) == (True, 'Apache-2.0')
+    assert not any(isinstance(w.message, UntrainedModelWarning) for w in recwarn)
+
+
+# -- what is wrong with a file ----------------------------------------------------------------
+
+
+def test_unknown_tensors_are_reported(tiny_file: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rewritten(tiny_file, lambda tensors: tensors.update({'model.head.extra': torch.zeros(1)}))
+    with caplog.at_level(logging.WARNING):
+        load_model(tiny_file)
+    assert '1 unknown tensors are ignored: model.head.extra' in caplog.text
+
+
+def test_gaussian_head_of_the_giant_is_passed_over(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / 'giant.safetensors'
+    save_model(AnyViewNetwork(replace(TINY, name='da3-giant')), path)
+    constants = {'da3_config': json.dumps(replace(TINY, name='da3-giant').__dict__)}
+    save_file(load_file(path) | {'model.gs_head.norm': torch.zeros(1)}, path, constants)
+    with caplog.at_level(logging.WARNING):
+        load_model(path)
+    assert not caplog.records
+
+
+def test_missing_tensors(tiny_file: Path) -> None:
+    """Also one that no output depends on: a file without it is not what it says."""
+    for key in (
+        'model.cam_dec.fc_t.bias',
+        TIED.format(0, 'weight'),
+        'model.head.scratch.output_conv1_aux.1.2.weight',
+    ):
+        rewritten(tiny_file, lambda tensors: tensors.pop(key))
+        with pytest.raises(WeightsError, match=f'tensors are missing.*{key}') as caught:
+            load_model(tiny_file)
+        one_sentence(caught)
+        save_model(AnyViewNetwork(TINY), tiny_file)
+
+
+def test_wrong_shape(tiny_file: Path) -> None:
+    rewritten(
+        tiny_file, lambda tensors: tensors.update({'model.cam_dec.fc_t.bias': torch.ones(4)})
+    )
+    with pytest.raises(WeightsError, match=r'fc_t.bias: expected \(3,\), got \(4,\)') as caught:
+        load_model(tiny_file)
+    one_sentence(caught)
+
+
+@pytest.mark.parametrize('size', [0, 4, 1000, -1000])
+def test_truncated_file(tiny_file: Path, size: int) -> None:
+    tiny_file.write_bytes(tiny_file.read_bytes()[:size])
+    with pytest.raises(WeightsError, match='damaged') as caught:
+        load_model(tiny_file)
+    one_sentence(caught)
+
+
+def test_another_model(tmp_path: Path) -> None:
+    path = tmp_path / 'bert.safetensors'
+    save_file({'bert.embeddings.weight': torch.zeros(3)}, path)
+    with pytest.raises(WeightsError, match="another model.*'bert.embeddings.weight'") as caught:
+        load_model(path)
+    one_sentence(caught)
+
+
+def test_a_size_that_no_preset_has(tiny_file: Path) -> None:
+    rewritten(tiny_file, lambda tensors: None, keep_constants=False)
+    with pytest.raises(WeightsError, match='expected one of da3-small'):
+        load_model(tiny_file)
+
+
+@pytest.mark.parametrize('key', ['model.da3.backbone.pretrained.cls_token', 'model.backbone.x'])
+def test_other_members_of_the_family(tmp_path: Path, key: str) -> None:
+    save_file({key: torch.zeros(1, 1, 1024)}, tmp_path / 'm.safetensors')
+    with pytest.raises(WeightsError, match='expected one of da3-small'):
+        load_model(tmp_path / 'm.safetensors')
+
+
+def test_constants_that_make_no_sense(tiny_file: Path) -> None:
+    constants = json.dumps(TINY.__dict__ | {'heads': 3})
+    save_file(load_file(tiny_file), tiny_file, {'da3_config': constants})
+    with pytest.raises(WeightsError, match='embed_dim must be 64 x heads'):
+        load_model(tiny_file)
+
+
+# -- what is wrong with a source --------------------------------------------------------------
+
+
+def one_sentence(caught: pytest.ExceptionInfo) -> None:
+    text = str(caught.value)
+    assert '\n' not in text and text.endswith('.') and len(text) < 600, text
+
+
+@pytest.mark.parametrize(
+    ('source', 'message'),
+    [
+        ('nothing', "No model 'nothing'.*embedded.*Hugging Face id"),
+        ('./no/where', "No model './no/where'"),
+        ('/no/such.safetensors', "There is no weights file '/no/such.safetensors'"),
+        ('/no/such.pth', 'pickle'),
+        ('weights.bin', 'pickle'),
+        ('depth-anything/DA3METRIC-LARGE', 'not supported yet'),
+        ('depth-anything/DA3NESTED-GIANT-LARGE-1.1', 'not supported yet'),
+    ],
+)
+def test_sources_that_lead_nowhere(source: str, message: str) -> None:
+    with pytest.raises(WeightsError, match=message) as caught:
+        load_model(source)
+    one_sentence(caught)
+
+
+def test_pickles_are_not_opened(tmp_path: Path) -> None:
+    path = tmp_path / 'model.pt'
+    torch.save({}, path)
+    with pytest.raises(WeightsError, match='convert it to .safetensors'):
+        load_model(path)
+    path = path.rename(tmp_path / 'model.weights')
+    with pytest.raises(WeightsError, match='no .safetensors file'):
+        load_model(path)
+
+
+@pytest.mark.parametrize(
+    ('config', 'message'),
+    [
+        (None, 'has no config.json'),
+        ('{"model_name": "da3', 'could not be read as JSON'),
+        ('[1]', 'holds a list'),
+        ('{"model_name": "resnet"}', "unknown model_name 'resnet', expected one of da3-small"),
+        ('{"model_name": "da3mono-large"}', 'not supported yet'),
+        ('{"model_name": "da3-base"}', 'does not hold da3-base'),
+    ],
+)
+def test_directories(tmp_path: Path, tiny_file: Path, config: str | None, message: str) -> None:
+    rewritten(tiny_file, lambda tensors: None, keep_constants=False)
+    tiny_file.rename(tmp_path / 'model.safetensors')
+    if config is not None:
+        (tmp_path / 'config.json').write_text(config)
+    with pytest.raises(WeightsError, match=message) as caught:
+        load_model(tmp_path)
+    one_sentence(caught)
+
+
+def test_directory_without_weights(tmp_path: Path) -> None:
+    (tmp_path / 'config.json').write_text('{"model_name": "da3-small"}')
+    with pytest.raises(WeightsError, match='has no model.safetensors'):
+        load_model(tmp_path)
+
+
+def test_config_beside_a_file_names_no_network(tmp_path: Path, tiny_file: Path) -> None:
+    """A config.json of something else (no model_name) leaves the choice to the file."""
+    (tmp_path / 'config.json').write_text('{"architectures": []}')
+    assert load_model(tiny_file).config == TINY
+
+
+def test_device_and_dtype(tiny_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match='torch.float64'):
+        load_model(tiny_file, dtype=torch.float64)
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    with pytest.raises(InputError, match='no CUDA device'):
+        load_model(tiny_file, device='cuda:0')
+
+
+# -- the hub ----------------------------------------------------------------------------------
+
+
+def test_hub(pair_of: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import huggingface_hub
+
+    asked = {}
+
+    def download(name: str, allow_patterns: list[str]) -> str:
+        asked.update(name=name, patterns=allow_patterns)
+        return str(tmp_path)
+
+    save_model(pair_of('small').ours, tmp_path / 'model.safetensors')
+    (tmp_path / 'config.json').write_text('{"model_name": "da3-small", "config": {}}')
+    monkeypatch.setattr(huggingface_hub, 'snapshot_download', download)
+    net = load_model('depth-anything/DA3-SMALL')
+    assert asked == {
+        'name': 'depth-anything/DA3-SMALL',
+        'patterns': ['config.json', 'model.safetensors'],
+    }
+    assert (net.source_name, net.licence) == ('depth-anything/DA3-SMALL', 'Apache-2.0')
+    assert load_model('someone/finetuned').config == PRESETS['small']
+
+
+def test_hub_offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    import huggingface_hub
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    def download(name: str, allow_patterns: list[str]) -> str:
+        raise LocalEntryNotFoundError('no connection\nand much more')
+
+    monkeypatch.setattr(huggingface_hub, 'snapshot_download', download)
+    with pytest.raises(WeightsError, match='hf download depth-anything/DA3-SMALL') as caught:
+        load_model('depth-anything/DA3-SMALL')
+    assert 'pass its path' in str(caught.value)
+    one_sentence(caught)
+
+
+def test_hub_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, 'huggingface_hub', None)
+    with pytest.raises(WeightsError, match='needs huggingface_hub') as caught:
+        load_model('depth-anything/DA3-BASE')
+    one_sentence(caught)
+
+
+def test_every_release_has_a_licence() -> None:
+    assert {release.licence for release in RELEASES.values()} == {'Apache-2.0', 'CC-BY-NC-4.0'}
+    for name, release in RELEASES.items():
+        assert release.config is None or release.config.name in name.lower()
+
+
+def test_official_key_is_one_to_one() -> None:
+    names = [name for name, _ in AnyViewNetwork(TINY).named_parameters()]
+    assert len({official_key(name) for name in names}) == len(names)
