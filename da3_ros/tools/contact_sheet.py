@@ -21,8 +21,9 @@ import numpy as np  # noqa: E402
 _ROWS = 5
 # Half the height of the slice of the scene that the top view shows.
 _SLICE_M = 0.8
-# What the top view shows around the way of the camera.
-_MARGIN_M = 2.0
+# What the top view shows of the scene: points so near to the way, and so much around them.
+_NEAR_M = 6.0
+_MARGIN_M = 0.4
 _DEPTH_TICKS = (0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0)
 _DEPTH_COLOURS = 'turbo_r'
 _CONFIDENCE_COLOURS = 'magma'
@@ -183,17 +184,20 @@ def _draw_trajectory(axes: Axes, film: Film, recording: Recording, comparison: C
             markeredgewidth=1.5,
             label='keyframes',
         )
-    _frame_around(axes, true[:, :2, 3])
+    _frame_around(axes, true[:, :2, 3], points)
     axes.set_xlabel('x [m]')
     axes.set_ylabel('y [m]')
     axes.legend(loc='upper left', fontsize=8, framealpha=0.9, edgecolor='none')
     _open_frame(axes)
 
 
-def _frame_around(axes: Axes, way: np.ndarray) -> None:
-    """Show a square around the way, with room for what stands beside it."""
-    centre = (way.min(0) + way.max(0)) / 2
-    half = 0.5 * np.ptp(way, axis=0).max() + _MARGIN_M
+def _frame_around(axes: Axes, way: np.ndarray, points: np.ndarray) -> None:
+    """Show a square around the way (F, 2) and most of the points (N, 2) not far from it."""
+    near = points[np.linalg.norm(points - way.mean(0), axis=1) < _NEAR_M]
+    seen = np.quantile(near, (0.03, 0.97), axis=0) if len(near) else way
+    shown = np.concatenate([way, seen])
+    centre = (shown.min(0) + shown.max(0)) / 2
+    half = 0.5 * np.ptp(shown, axis=0).max() + _MARGIN_M
     axes.set_xlim(centre[0] - half, centre[0] + half)
     axes.set_ylim(centre[1] - half, centre[1] + half)
     axes.set_aspect('equal', adjustable='box', anchor='N')
