@@ -14,12 +14,13 @@ def test_help_names_every_command_and_how_to_start(capsys):
         main(['--help'])
     assert ended.value.code == 0
     text = capsys.readouterr().out
+    words = ' '.join(text.split())  # however the lines are broken
     for name, (_, summary) in COMMANDS.items():
-        assert name in text and summary.split(',')[0] in text
+        assert f'{name} {summary}' in words
     assert 'da3 infer VIDEO --output OUT' in text
 
 
-@pytest.mark.parametrize('name', COMMANDS)
+@pytest.mark.parametrize('name', ['demo', 'infer'])
 def test_help_of_a_command_explains_its_options(name, capsys):
     with pytest.raises(SystemExit) as ended:
         main([name, '--help'])
