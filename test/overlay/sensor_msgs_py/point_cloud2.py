@@ -1,6 +1,7 @@
 """Point clouds between ROS messages and NumPy."""
 
 import array
+from collections import namedtuple
 from collections.abc import Iterable, Sequence
 import sys
 
@@ -79,6 +80,18 @@ def read_points_numpy(
         'All fields need to have the same datatype. Use `read_points()` otherwise.'
     )
     return structured_to_unstructured(points)
+
+
+def read_points_list(
+    cloud: PointCloud2,
+    field_names: Sequence[str] | None = None,
+    skip_nans: bool = False,
+    uvs: Iterable[int] | None = None,
+) -> list[tuple]:
+    """Return the points as named tuples."""
+    points = read_points(cloud, field_names, skip_nans, uvs)
+    point_type = namedtuple('Point', points.dtype.names)
+    return [point_type._make(point) for point in points]
 
 
 def create_cloud(
