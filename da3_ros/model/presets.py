@@ -35,6 +35,7 @@ class ModelConfig:
     camera_encoder_heads: int = 16
     patch_size: int = 14
     position_grid: int = 37  # side of the learned position table: 518 px / 14
+    resolution: int = 504  # longest side of the image that the weights were trained for, pixels
 
     def __post_init__(self) -> None:
         """Refuse constants that contradict each other."""
@@ -137,6 +138,7 @@ EMBEDDED = ModelConfig(
     head_features=48,
     head_channels=(32, 64, 128, 256),
     camera_encoder_depth=2,
+    resolution=224,
 )
 PRESETS: dict[str, ModelConfig] = {
     'small': SMALL,
