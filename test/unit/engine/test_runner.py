@@ -2,6 +2,8 @@
 
 import dataclasses
 
+from da3_ros.config import EngineConfig, replaced
+from da3_ros.engine import Frame, StreamingEngine
 from da3_ros.engine.runner import EagerRunner, WindowView
 from da3_ros.geometry.transforms import invert, rigid
 from da3_ros.model.da3 import AnyViewNetwork
@@ -81,3 +83,14 @@ def test_known_poses_count_only_relative_to_the_reference(net, views) -> None:
     torch.testing.assert_close(
         runner.infer(moved).depth, runner.infer(known).depth, rtol=1e-3, atol=1e-4
     )
+
+
+def test_engine_runs_the_named_model_at_its_own_resolution() -> None:
+    engine = StreamingEngine(replaced(EngineConfig(), {'device': 'cpu', 'window.size': 2}))
+    engine.warm_up()
+    rgb = np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8)
+    view = engine.push([Frame('front', 1, rgb)]).views[0]
+    assert engine.model_name == 'embedded'
+    assert view.depth_m.shape == view.confidence.shape == view.rgb.shape[:2] == (168, 224)
+    assert np.isfinite(view.depth_m).all()
+    assert view.confidence.min() >= 1
