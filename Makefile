@@ -11,7 +11,7 @@ endif
 
 # A sourced ROS 2 installation must not mix with the one in .venv.
 unexport AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH LD_LIBRARY_PATH PYTHONHOME PYTHONPATH
-unexport RMW_IMPLEMENTATION ROS_DISTRO
+unexport RMW_IMPLEMENTATION ROS_DISTRO _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
 # Nodes of demo and test hear this machine alone, and large images fit through shared memory.
 export ROS_AUTOMATIC_DISCOVERY_RANGE := LOCALHOST
