@@ -22,7 +22,7 @@ export OMP_WAIT_POLICY := PASSIVE
 
 BIN := .venv/bin
 
-.PHONY: help setup demo test lint clean
+.PHONY: help setup demo test lint docs clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -44,6 +44,9 @@ lint: setup  ## Check style and the direction of the imports
 
 test: lint  ## Run lint and all tests
 	@$(BIN)/python -m pytest
+
+docs: setup  ## Write the README's table of parameters anew
+	@$(BIN)/python docs/parameters.py
 
 clean:  ## Remove .venv and everything else that was built
 	rm -rf .venv build install log demo_output *.egg-info
