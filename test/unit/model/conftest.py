@@ -5,11 +5,13 @@ from dataclasses import dataclass
 import importlib.util
 import math
 import os
+from pathlib import Path
 
 from da3_ros.model.da3 import AnyViewNetwork
 from da3_ros.model.layout import live_keys, PREFIX
 from da3_ros.model.prediction import Prediction
 from da3_ros.model.presets import ModelConfig, PRESETS
+from da3_ros.model.weights import save_model
 import pytest
 import torch
 from torch import nn, Tensor
@@ -28,6 +30,19 @@ GIANT_MINIATURE = ModelConfig(
     head_features=64,
     head_channels=(48, 96, 192, 384),
     ffn='swiglu',
+)
+TINY = ModelConfig(
+    name='tiny',
+    embed_dim=64,
+    depth=10,
+    heads=1,
+    out_layers=(3, 5, 7, 9),
+    alt_start=2,
+    qk_norm_start=2,
+    rope_start=2,
+    head_features=16,
+    head_channels=(8, 16, 16, 16),
+    camera_encoder_depth=1,
 )
 CONFIGS = {**PRESETS, 'giant-miniature': GIANT_MINIATURE}
 
@@ -244,3 +259,18 @@ def violations() -> Callable[[Prediction, Prediction], dict[str, float]]:
         return missed
 
     return compare
+
+
+@pytest.fixture(scope='session')
+def tiny_config() -> ModelConfig:
+    """Return the constants of a network that takes no time."""
+    return TINY
+
+
+@pytest.fixture
+def tiny_file(tmp_path: Path) -> Path:
+    """Write the weights of a tiny network; its constants are in the file."""
+    torch.manual_seed(0)
+    path = tmp_path / 'tiny.safetensors'
+    save_model(AnyViewNetwork(TINY), path)
+    return path

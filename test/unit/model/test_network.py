@@ -1,5 +1,7 @@
 """What the network promises beside parity: laziness, exact caches, symmetry, clear refusals."""
 
+from dataclasses import replace
+
 from da3_ros.errors import ConfigError, InputError
 from da3_ros.model import dinov2, ModelConfig, tables
 from da3_ros.model.da3 import AnyViewNetwork
@@ -8,25 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
-TINY = {
-    'name': 'tiny',
-    'embed_dim': 64,
-    'depth': 10,
-    'heads': 1,
-    'out_layers': (3, 5, 7, 9),
-    'alt_start': 2,
-    'qk_norm_start': 2,
-    'rope_start': 2,
-    'head_features': 16,
-    'head_channels': (8, 16, 16, 16),
-    'camera_encoder_depth': 1,
-}
-
 
 @pytest.fixture
-def net() -> AnyViewNetwork:
+def net(tiny_config: ModelConfig) -> AnyViewNetwork:
     torch.manual_seed(0)
-    return AnyViewNetwork(ModelConfig(**TINY)).eval().requires_grad_(False)
+    return AnyViewNetwork(tiny_config).eval().requires_grad_(False)
 
 
 @pytest.fixture
@@ -270,9 +258,11 @@ def test_says_what_is_wrong(
         ({'out_layers': (5, 3, 7, 9)}, 'four rising blocks'),
     ],
 )
-def test_constants_that_make_no_network(change: dict, message: str) -> None:
+def test_constants_that_make_no_network(
+    tiny_config: ModelConfig, change: dict, message: str
+) -> None:
     with pytest.raises(ConfigError, match=message):
-        ModelConfig(**TINY | change)
+        replace(tiny_config, **change)
 
 
 def test_select_views() -> None:
