@@ -179,7 +179,8 @@ def normalise_poses(camera_from_world: Tensor, shortest: float = 0.1) -> Normali
 
     """
     views = camera_from_world.shape[1]
-    last_row = camera_from_world.new_tensor((0.0, 0.0, 0.0, 1.0)).expand(
+    # Made on the device: a copy from the host would break the capture of a CUDA graph.
+    last_row = F.pad(camera_from_world.new_ones(1), (3, 0)).expand(
         *camera_from_world.shape[:2], 1, 4
     )
     poses = torch.cat((camera_from_world[..., :3, :], last_row), dim=-2)

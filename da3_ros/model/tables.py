@@ -22,9 +22,10 @@ Table = TypeVar('Table')
 
 
 def table(function: Callable[Arguments, Table]) -> Callable[Arguments, Table]:
-    """Keep what ``function`` made for its last 32 sets of arguments."""
+    """Keep what ``function`` made for its last 256 sets of arguments: more than any process uses,
+    so that a captured CUDA graph never outlives a table that it reads."""
 
-    @lru_cache(maxsize=32)
+    @lru_cache(maxsize=256)
     @wraps(function)
     def make(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Table:
         with torch.inference_mode(False), torch.no_grad():

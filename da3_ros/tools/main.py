@@ -17,9 +17,17 @@ COMMANDS = {
         'da3_ros.tools.demo',
         'render a scene, play it through the real node over DDS, and compare with the truth',
     ),
+    'evaluate': (
+        'da3_ros.tools.evaluate',
+        'measure depth and poses on held-out scenes or on sequences with truth',
+    ),
     'infer': (
         'da3_ros.tools.infer',
         'turn a folder of images, a video or a bag into depth, poses, a map and a bag',
+    ),
+    'train': (
+        'da3_ros.tools.train',
+        'train a network from scratch on procedural scenes',
     ),
 }
 

@@ -28,6 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--no-compile', action='store_true', help='run the network as it is written'
     )
+    parser.add_argument(
+        '--compile-cache', type=Path, metavar='FILE', help='keep compiled kernels in this file'
+    )
     parser.add_argument('--workers', type=int, default=0, help='processes that make scenes')
     parser.add_argument(
         '--profile', action='store_true', help='measure views/s of every bucket and stop'
@@ -63,6 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
         minutes=arguments.leg_minutes,
         compile=not arguments.no_compile,
         workers=arguments.workers,
+        compile_cache=arguments.compile_cache,
     )
     if arguments.profile:
         profile(config, leg)

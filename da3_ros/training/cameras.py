@@ -20,8 +20,8 @@ CANDIDATES = 16
 # Each candidate is this much shorter than the one before, so that some window fits everywhere.
 SHRINK = 0.86
 CLEARANCE_M = 0.15
-LOOK_AHEAD_M = 0.6
-SPAN_M = (0.12, 2.4)
+LOOK_AHEAD_M = 0.9
+SPAN_M = (0.2, 3.0)
 FOV_DEG = (50.0, 110.0)
 
 
@@ -138,7 +138,9 @@ def _spread(
     turn = ease * _signed(*size, 1, **signed)
     yaw = motion.sweep * turn * (along + 0.3 * curve) + scatter(motion.shake)
     pitch = motion.tilt * ease * _signed(*size, 1, **signed) * along + scatter(0.6 * motion.shake)
-    roll = motion.roll * (_signed(*size, 1, **signed) * along + 0.5 * scatter(torch.ones_like(fov)))
+    roll = motion.roll * (
+        _signed(*size, 1, **signed) * along + 0.5 * scatter(torch.ones_like(fov))
+    )
     # A ring: neighbours overlap by a quarter to two thirds of their field of view.
     step = fov * _uniform(0.35, 0.75, *size, 1, **signed)
     around = motion.ring * torch.arange(views, device=device) * step
@@ -227,6 +229,4 @@ def sample_cameras(
     # Some windows mix lenses.
     mixed = torch.rand(count, 1, device=device) < 0.15
     own = torch.deg2rad(_uniform(*FOV_DEG, count, views, device=device))
-    return WindowCameras(
-        poses, _intrinsics(torch.where(mixed, own, fov[:, 0]), height, width)
-    )
+    return WindowCameras(poses, _intrinsics(torch.where(mixed, own, fov[:, 0]), height, width))

@@ -17,14 +17,13 @@ class Bucket:
 
 
 BUCKETS = (
-    Bucket(4, 168, 224, 0.30),
-    Bucket(8, 168, 224, 0.16),
+    Bucket(4, 168, 224, 0.32),
+    Bucket(8, 168, 224, 0.18),
     Bucket(2, 168, 224, 0.14),
-    Bucket(1, 168, 224, 0.05),
-    Bucket(6, 126, 224, 0.11),
+    Bucket(1, 168, 224, 0.06),
+    Bucket(6, 126, 224, 0.12),
     Bucket(3, 224, 168, 0.09),
     Bucket(4, 154, 224, 0.09),
-    Bucket(2, 224, 224, 0.06),
 )
 TINY_BUCKETS = (Bucket(2, 56, 70, 0.5), Bucket(3, 70, 56, 0.5))
 
@@ -64,7 +63,7 @@ class TrainConfig:
     steps: int = 0
     seed: int = 0
     # data
-    tokens_per_step: int = 37_000
+    views_per_step: int = 192
     scenes: int = 4096
     new_scenes_per_step: float = 4.0
     texture_variants: int = 20
@@ -97,14 +96,14 @@ class TrainConfig:
     # bookkeeping
     log_every_s: float = 2.0
     validate_every_s: float = 60.0
-    save_every_s: float = 60.0
+    save_every_s: float = 120.0
     validation_scenes: int = 32
 
     def __post_init__(self) -> None:
         """Refuse values that no run can have."""
         if self.model not in NETWORKS:
             raise ConfigError(f"model: expected one of {', '.join(NETWORKS)}, got '{self.model}'.")
-        positive = ('minutes', 'tokens_per_step', 'scenes', 'lr', 'texture_variants')
+        positive = ('minutes', 'views_per_step', 'scenes', 'lr', 'texture_variants')
         for name in positive:
             if getattr(self, name) <= 0:
                 raise ConfigError(f'{name}: expected more than 0, got {getattr(self, name)}.')
@@ -123,10 +122,8 @@ class TrainConfig:
         return TINY_BUCKETS if self.model == 'tiny' else BUCKETS
 
     def windows(self, bucket: Bucket) -> int:
-        """Count the windows of a step, so that each step has about as many tokens."""
-        patch = self.network.patch_size
-        tokens = bucket.views * (bucket.height // patch * (bucket.width // patch) + 1)
-        return max(1, round(self.tokens_per_step / tokens))
+        """Count the windows of a step; all buckets have the same number of pictures a step."""
+        return max(1, round(self.views_per_step / bucket.views))
 
     def with_assignments(self, assignments: list[str]) -> 'TrainConfig':
         """

@@ -73,6 +73,13 @@ def repaint(scenes: Scenes) -> Scenes:
     )
 
 
+def single_views(windows: Windows) -> Windows:
+    """Make each picture of (B, V) windows a window of its own, (B V, 1)."""
+    views = windows.images.shape[1]
+    parts = (x.flatten(0, 1)[:, None] for x in windows[:4])
+    return Windows(*parts, windows.known.repeat_interleave(views))
+
+
 class WindowSource:
     """
     Draws windows of one bucket's shape from a pool of scenes.
@@ -93,6 +100,10 @@ class WindowSource:
     ) -> None:
         """``scenes`` and ``atlas`` may change their contents between calls, not their place."""
         self._scenes, self._atlas, self._renderer = scenes, atlas, renderer
+        # Single views are rendered in pairs: a size of one would be compiled for itself.
+        self._paired = bucket.views == 1 and windows % 2 == 0
+        if self._paired:
+            bucket, windows = replace(bucket, views=2), windows // 2
         self._bucket, self._windows, self._known_share = bucket, windows, known_share
         self._look = RenderConfig(bucket.width, bucket.height, samples_per_side, FAR_M)
 
@@ -110,4 +121,5 @@ class WindowSource:
         amount = torch.where(is_compressed, amount.square(), 0).flatten()
         pictures = compress(pictures.flatten(0, 1), amount).unflatten(0, seen.depth_m.shape[:2])
         known = torch.rand(self._windows, device=device) < self._known_share
-        return Windows(normalise(pictures), seen.depth_m, *cameras, known)
+        found = Windows(normalise(pictures), seen.depth_m, *cameras, known)
+        return single_views(found) if self._paired else found

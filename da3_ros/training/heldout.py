@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from da3_ros.training.cameras import sample_cameras
-from da3_ros.training.data import FAR_M, normalise, Windows
+from da3_ros.training.data import FAR_M, normalise, single_views, Windows
 from da3_ros.training.scenes.catalogue import PaintedTextures
 from da3_ros.training.scenes.make import atlas_for, held_out_seed, make_scenes, SceneConfig
 from da3_ros.training.scenes.render import render, RenderConfig
@@ -58,8 +58,5 @@ def first_views(windows: Windows, views: int) -> Windows:
 
     With ``views`` 1 the first four pictures of each window become windows of their own.
     """
-    if views == 1:
-        four = min(4, windows.images.shape[1])
-        parts = (x[:, :four].flatten(0, 1)[:, None] for x in windows[:4])
-        return Windows(*parts, windows.known.repeat_interleave(four))
-    return Windows(*(x[:, :views] for x in windows[:4]), windows.known)
+    few = Windows(*(x[:, : 4 if views == 1 else views] for x in windows[:4]), windows.known)
+    return single_views(few) if views == 1 else few

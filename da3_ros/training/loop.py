@@ -19,7 +19,7 @@ import time
 
 from da3_ros.model.da3 import AnyViewNetwork
 from da3_ros.training.checkpoint import export, load_state, Progress, save_state, saved_progress
-from da3_ros.training.compiled import compile_network, compiled_renderer
+from da3_ros.training.compiled import compile_network, compiled_renderer, load_cache, save_cache
 from da3_ros.training.config import Bucket, TrainConfig
 from da3_ros.training.data import Windows, WindowSource
 from da3_ros.training.heldout import held_out_windows, HeldOutConfig
@@ -31,7 +31,7 @@ from da3_ros.training.scenes.catalogue import PaintedTextures
 from da3_ros.training.scenes.make import SceneConfig
 from da3_ros.training.scenes.render import render
 from da3_ros.training.schedule import Rates, rates_at
-from da3_ros.training.step import Captured, METRICS, MODULES, Trainer
+from da3_ros.training.step import Captured, Trainer
 from da3_ros.training.validation import validate
 import torch
 
@@ -47,6 +47,8 @@ class Leg:
 
     ``minutes`` of wall-clock time it may take, compilation included (None: to the plan's end);
     ``state_dir`` holds the whole state between legs, ``export_to`` receives the averaged weights.
+    ``stop_after_steps`` ends the sitting there (None: at the plan's end); ``compile_cache`` is a
+    file that keeps compiled kernels from one machine to the next.
     """
 
     device: torch.device
@@ -55,6 +57,8 @@ class Leg:
     minutes: float | None = None
     compile: bool = True
     workers: int = 0
+    stop_after_steps: int | None = None
+    compile_cache: Path | None = None
 
 
 def build(config: TrainConfig, device: torch.device) -> tuple[AnyViewNetwork, Optimiser]:
@@ -66,7 +70,18 @@ def build(config: TrainConfig, device: torch.device) -> tuple[AnyViewNetwork, Op
     net = net.to(device)
     if device.type == 'cuda':
         net = net.store_in(torch.bfloat16)
+        net.head.to(memory_format=torch.channels_last)  # as the trunk's tokens lie in memory
     return net, Optimiser(net, masters, config)
+
+
+def open_pool(config: TrainConfig, leg: Leg, step: int = 0) -> ScenePool:
+    """Make the pool of scenes as it is at ``step``."""
+    workers = leg.workers or (min(14, os.cpu_count() or 1) if leg.device.type == 'cuda' else 0)
+    shape = PoolConfig(
+        config.scenes, config.new_scenes_per_step, config.seed, workers, config.texture_side
+    )
+    textures = PaintedTextures(config.texture_variants)
+    return ScenePool(shape, SceneConfig(textures=textures), leg.device, step)
 
 
 def choose_bucket(config: TrainConfig, step: int) -> Bucket:
@@ -150,9 +165,7 @@ class Run:
         learn()
         self._throttle(events + self._event())
         views = config.windows(bucket) * bucket.views
-        self.progress = replace(
-            self.progress, step=number + 1, views=self.progress.views + views
-        )
+        self.progress = replace(self.progress, step=number + 1, views=self.progress.views + views)
         return views
 
     def _event(self) -> tuple[torch.cuda.Event, ...]:
@@ -180,8 +193,7 @@ class Run:
         sums = self.trainer.metrics.tolist()
         self.trainer.metrics.zero_()
         count = max(1.0, sums[-1])
-        names = (*METRICS, *(f'|{module}|' for module in MODULES))
-        means = {name: value / count for name, value in zip(names, sums)}
+        means = {name: value / count for name, value in zip(self.trainer.names[:-1], sums)}
         drawing, learning = self._times_ms
         self._times_ms = [0.0, 0.0]
         means['views/s'] = views_per_s
@@ -224,9 +236,10 @@ class Run:
         """Train until the plan or the leg ends, whichever is first."""
         config = self._config
         now = logged = validated = saved = time.monotonic()
+        last = float('inf') if self._leg.stop_after_steps is None else self._leg.stop_after_steps
         views = 0
         try:
-            while self._fraction() < 1 and now < deadline_s:
+            while self._fraction() < 1 and now < deadline_s and self.progress.step < last:
                 views += self.step(self._fraction())
                 before, now = now, time.monotonic()
                 elapsed = self.progress.elapsed_s + now - before
@@ -256,17 +269,16 @@ def train(config: TrainConfig, leg: Leg) -> Progress:
     """
     started = time.monotonic()
     deadline_s = started + 60 * leg.minutes if leg.minutes is not None else float('inf')
-    textures = PaintedTextures(config.texture_variants)
-    workers = leg.workers or (min(12, os.cpu_count() or 1) if leg.device.type == 'cuda' else 0)
-    shape = PoolConfig(
-        config.scenes, config.new_scenes_per_step, config.seed, workers, config.texture_side
-    )
     step = saved_progress(leg.state_dir).step if leg.state_dir else 0
     journal = Journal(leg.state_dir / 'log.jsonl' if leg.state_dir else None)
     try:
-        with ScenePool(shape, SceneConfig(textures=textures), leg.device, step) as pool:
+        with open_pool(config, leg, step) as pool:
             run = Run(config, leg, pool, journal)
+            if leg.compile_cache is not None:
+                load_cache(leg.compile_cache)
             run.prepare_all(lambda text: journal.write(text, 0.0, {}))
+            if leg.compile_cache is not None:
+                save_cache(leg.compile_cache)
             journal.write('ready', 0.0, {'seconds': time.monotonic() - started})
             run.go(deadline_s)
             return run.progress

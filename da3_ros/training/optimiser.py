@@ -2,14 +2,15 @@
 AdamW with float32 masters, an average of the weights, clipping and refusal of bad steps.
 
 Everything a step decides it decides on the device, so a step can be captured as a CUDA graph: the
-gradient is clipped by its norm, and a step whose norm is not finite or jumps far above its running
-average changes nothing.
+gradient of each top-level module is clipped by its own norm (one loud module would else starve the
+others), and a step whose norm is not finite or jumps far above its running average changes nothing.
 
 Masters, moments and average are flat float32 vectors in which each parameter has its place; the
 network's own parameters (bfloat16 matrices, float32 rest) are copies of the masters.
 """
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 from da3_ros.training.config import TrainConfig
 import torch
@@ -41,25 +42,38 @@ class Optimiser:
         named.sort(key=lambda entry: entry[0][1].ndim < 2)
         self.names = [name for (name, _), _ in named]
         self.parameters = [parameter for (_, parameter), _ in named]
-        device = self.parameters[0].device
-        self.masters = torch.cat([m.detach().float().flatten() for _, m in named]).to(device)
+        self.masters = torch.zeros(
+            sum(p.numel() for p in self.parameters), device=self.parameters[0].device
+        )
+        for view, (_, master) in zip(self.views(self.masters), named, strict=True):
+            view.copy_(master.detach())
         self.first, self.second = torch.zeros_like(self.masters), torch.zeros_like(self.masters)
         self.average = self.masters.clone()
-        self.progress = torch.zeros(4, device=device)
+        self.progress = torch.zeros(4, device=self.masters.device)
+        modules = [name.split('.')[0] for name in self.names]
+        self._groups = {
+            m: [i for i, n in enumerate(modules) if n == m] for m in sorted({*modules})
+        }
         self._decayed = sum(p.numel() for p in self.parameters if p.ndim >= 2)
         self._gradient = torch.zeros_like(self.masters)
 
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """Names of the top-level modules, in the order of the norms that ``step`` returns."""
+        return tuple(self._groups)
+
     def views(self, flat: Tensor) -> list[Tensor]:
-        """Return each parameter's place in a flat vector, in its shape."""
+        """Return each parameter's place in a flat vector, in its shape and memory layout."""
         sizes = [p.numel() for p in self.parameters]
         return [
-            piece.view_as(p) for piece, p in zip(flat.split(sizes), self.parameters, strict=True)
+            torch.as_strided(flat, p.shape, p.stride(), end - p.numel())
+            for p, end in zip(self.parameters, accumulate(sizes), strict=True)
         ]
 
     @torch.no_grad()
-    def step(self, gradients: Sequence[Tensor], lr: Tensor, ema: Tensor, active: Tensor) -> None:
+    def step(self, gradients: Sequence[Tensor], lr: Tensor, ema: Tensor, active: Tensor) -> Tensor:
         """
-        Take one step.
+        Take one step; returns the norms of the gradients of ``modules``.
 
         Args:
             gradients: one for each of ``parameters``.
@@ -69,13 +83,14 @@ class Optimiser:
 
         """
         config = self._config
-        torch._foreach_copy_(self.views(self._gradient), list(gradients))
-        norm = self._gradient.norm()
+        views = self.views(self._gradient)
+        torch._foreach_copy_(views, list(gradients))
+        norms = self._clip(views)
+        norm = norms.norm()
         taken, refused, mean, _ = self.progress.unbind()
         jumps = (taken > TRUST_AFTER_STEPS) & (norm > config.jump * mean)
         good = (norm.isfinite() & ~jumps).float() * active
         gradient = self._gradient.nan_to_num_(0, 0, 0)
-        gradient.mul_((config.max_grad_norm / norm.nan_to_num(1.0)).clamp_max(1))
         count = taken + 1
         keep1, keep2 = (1 + good * (beta - 1) for beta in (config.beta1, config.beta2))
         self.first.mul_(keep1).add_(gradient * (1 - keep1))
@@ -92,6 +107,18 @@ class Optimiser:
         mean = torch.where(norm.isfinite(), memory * mean + (1 - memory) * seen, mean)
         updated = torch.stack((taken + good, refused + active - good, mean, norm))
         self.progress.copy_(torch.where(active > 0, updated, self.progress))
+        return norms
+
+    def _clip(self, gradients: list[Tensor]) -> Tensor:
+        """Clip the gradients of each module in place; returns the norms before."""
+        norms = torch._foreach_norm(gradients)
+        found = []
+        for group in self._groups.values():
+            norm = torch.stack([norms[i] for i in group]).norm()
+            share = (self._config.max_grad_norm / norm.nan_to_num(1.0)).clamp_max(1)
+            torch._foreach_mul_([gradients[i] for i in group], share)
+            found.append(norm)
+        return torch.stack(found)
 
     @torch.no_grad()
     def load_average(self, net: nn.Module) -> None:

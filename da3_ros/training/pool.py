@@ -123,9 +123,7 @@ class ScenePool(AbstractContextManager):
         start = self._config.seed + chunk * CHUNK
         return self._executor.submit(_make, range(start, start + CHUNK), self._scene_config)
 
-    def _assemble(
-        self, chunks: Sequence[dict[str, np.ndarray]], device: torch.device
-    ) -> Scenes:
+    def _assemble(self, chunks: Sequence[dict[str, np.ndarray]], device: torch.device) -> Scenes:
         tensors = {
             name: torch.from_numpy(np.concatenate([chunk[name] for chunk in chunks])).to(device)
             for name in chunks[0]

@@ -24,7 +24,6 @@ from da3_ros.training.optimiser import Optimiser
 from da3_ros.training.schedule import Rates
 from da3_ros.training.targets import make_targets
 import torch
-from torch import Tensor
 
 WARMUPS = 3
 METRICS = (
@@ -32,7 +31,6 @@ METRICS = (
     *('depth', 'gradient', 'ray', 'point', 'camera', 'match'),
     *('log_depth_error', 'rotation_error', 'centre_error', 'fov_error'),
 )
-MODULES = ('backbone', 'head', 'camera_encoder', 'camera_decoder')
 
 Result = TypeVar('Result')
 
@@ -65,8 +63,8 @@ class Trainer:
     The network, its optimiser and what a step measures.
 
     Attributes:
-        metrics: (M + G + 1,) sums since the last ``zero_``: ``METRICS``, the gradient norms of
-            ``MODULES``, and the number of steps.
+        metrics: (M,) sums since the last ``zero_``, named by ``names``.
+        names: ``METRICS``, the modules whose gradient norms follow, and 'steps'.
         rates: (5,) on the device, the fields of ``Rates``; written before each step.
 
     """
@@ -75,7 +73,8 @@ class Trainer:
         self._net, self._optimiser, self._config = net, optimiser, config
         device = optimiser.masters.device
         self._supervision = MatchSupervision(net)
-        self.metrics = torch.zeros(len(METRICS) + len(MODULES) + 1, device=device)
+        self.names = (*METRICS, *(f'|{module}|' for module in optimiser.modules), 'steps')
+        self.metrics = torch.zeros(len(self.names), device=device)
         self.rates = torch.zeros(len(Rates._fields), device=device)
 
     def __call__(self, windows: Windows) -> None:
@@ -89,26 +88,16 @@ class Trainer:
         match = self._supervision.loss(matches)
         total = sum(terms.values()) + rates.match * match
         gradients = torch.autograd.grad(total, self._optimiser.parameters)
+        norms = self._optimiser.step(gradients, rates.lr, rates.ema, rates.active)
         with torch.no_grad():
-            cameras = camera_errors(outputs, targets)
             values = (
                 *(total, *terms.values(), match),
                 masked_mean(depth_residual(outputs, targets).abs(), targets.valid),
-                *(error.mean() for error in cameras),
-                *self._module_norms(gradients),
+                *(error.mean() for error in camera_errors(outputs, targets)),
+                *norms,
                 torch.ones_like(total),
             )
             self.metrics.add_(torch.stack([v.float() for v in values]) * rates.active)
-        self._optimiser.step(gradients, rates.lr, rates.ema, rates.active)
-
-    def _module_norms(self, gradients: tuple[Tensor, ...]) -> list[Tensor]:
-        """Norms of the gradients of each of ``MODULES``."""
-        norms = [norm.float() for norm in torch._foreach_norm(gradients)]
-        by_name = dict(zip(self._optimiser.names, norms, strict=True))
-        return [
-            torch.stack([norm for name, norm in by_name.items() if name.startswith(f'{m}.')]).norm()
-            for m in MODULES
-        ]
 
 
 class Captured(Generic[Result]):

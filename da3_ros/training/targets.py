@@ -12,6 +12,7 @@ from da3_ros.model.camera_head import encode_cameras, invert_rigid
 from da3_ros.training.data import Windows
 import torch
 from torch import Tensor
+import torch.nn.functional as F
 
 RAYS_PER_PATCH = 8
 SHORTEST_M = 1e-2
@@ -45,12 +46,8 @@ class Targets(NamedTuple):
 
 
 def at_rays(images: Tensor, height: int, width: int) -> Tensor:
-    """(..., H, W) -> (..., h, w): the pixel nearest to each ray's centre."""
-    rows, columns = (
-        ((torch.arange(n, device=images.device) + 0.5) * (size / n)).long()
-        for n, size in ((height, images.shape[-2]), (width, images.shape[-1]))
-    )
-    return images[..., rows[:, None], columns]
+    """(B, V, H, W) -> (B, V, h, w): the pixel nearest to each ray's centre."""
+    return F.interpolate(images, (height, width), mode='nearest-exact')
 
 
 def ray_directions(
@@ -72,9 +69,9 @@ def ray_directions(
 def relative_poses(world_from_camera: Tensor) -> Tensor:
     """(B, V, 4, 4) -> reference_from_camera (B, V, 4, 4), exact identity for view 0."""
     reference_from_world = invert_rigid(world_from_camera[:, :1])  # (B, 1, 3, 4)
-    rotation = (
-        reference_from_world[..., :3, None] * world_from_camera[:, :, None, :3, :3]
-    ).sum(-2)
+    rotation = (reference_from_world[..., :3, None] * world_from_camera[:, :, None, :3, :3]).sum(
+        -2
+    )
     offset = world_from_camera[..., :3, 3] - world_from_camera[:, :1, :3, 3]
     centre = (reference_from_world[..., :3] * offset[..., None, :]).sum(-1)
     bottom = world_from_camera[..., 3:, :]
@@ -86,9 +83,7 @@ def make_targets(windows: Windows, patch_size: int) -> Targets:
     height, width = windows.depth_m.shape[-2:]
     rays = height // patch_size * RAYS_PER_PATCH, width // patch_size * RAYS_PER_PATCH
     reference_from_camera = relative_poses(windows.world_from_camera)
-    directions = ray_directions(
-        windows.intrinsics, reference_from_camera, rays, (height, width)
-    )
+    directions = ray_directions(windows.intrinsics, reference_from_camera, rays, (height, width))
     centre = reference_from_camera[..., :3, 3]  # (B, V, 3)
     depth = at_rays(windows.depth_m, *rays)
     point_valid = depth.isfinite()

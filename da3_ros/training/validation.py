@@ -7,7 +7,7 @@ pairs of views), in PyTorch so that a validation takes milliseconds.
 Shapes: B windows, V views.
 """
 
-from da3_ros.model.camera_head import decode_cameras, invert_rigid, matrix_from_quaternion
+from da3_ros.model.camera_head import decode_cameras, matrix_from_quaternion
 from da3_ros.model.da3 import AnyViewNetwork
 from da3_ros.training.data import Windows
 from da3_ros.training.heldout import first_views
@@ -32,9 +32,7 @@ def depth_scores(depth: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
     return (ratio - 1).abs().nansum(1) / count, good.sum(1) / count
 
 
-def pair_angles(
-    world_from_camera: Tensor, truth: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
+def pair_angles(world_from_camera: Tensor, truth: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Rotation error, direction error (deg) and true baseline (B, pairs) of all pairs of views."""
     first, second = torch.triu_indices(*(2 * [truth.shape[1]]), 1, device=truth.device)
 

@@ -1,0 +1,104 @@
+"""``da3 evaluate``: how good a network's depth and cameras are where the truth is known."""
+
+import argparse
+import json
+from pathlib import Path
+
+COLUMNS = {
+    'views': 'N',
+    'known': 'poses',
+    'abs_rel': 'AbsRel',
+    'delta1': 'delta1',
+    'rotation_deg': 'rot',
+    'direction_deg': 'transl',
+    'auc3': 'AUC3',
+    'auc5': 'AUC5',
+    'auc15': 'AUC15',
+    'auc30': 'AUC30',
+    'auc30_wide': 'AUC30w',
+    'fov_deg': 'FOV',
+    'reprojection': 'reproj',
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what the command takes."""
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument(
+        '--synthetic', action='store_true', help='held-out procedural scenes, rendered here'
+    )
+    where.add_argument(
+        '--sequence',
+        type=Path,
+        action='append',
+        metavar='DIR',
+        help='a folder with images/, depth/, poses.txt and intrinsics.json; repeat for more',
+    )
+    parser.add_argument('--model', default='embedded', help='id, directory or .safetensors file')
+    parser.add_argument('--device', default='auto', help="'auto', 'cpu' or 'cuda'")
+    parser.add_argument(
+        '--views', type=int, nargs='+', default=[1, 2, 4, 8], help='views in a window'
+    )
+    parser.add_argument(
+        '--known-poses', action='store_true', help='also tell the network the true cameras'
+    )
+    parser.add_argument('--windows', type=int, default=50, help='windows of synthetic scenes')
+    parser.add_argument(
+        '--pose-from', choices=('camera', 'rays'), default='camera', help='where poses come from'
+    )
+    parser.add_argument('--width', type=int, default=224, help='longer side of real images')
+    parser.add_argument('--output', type=Path, metavar='FILE', help='write the numbers as JSON')
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Measure, print a table, write JSON; returns the exit code."""
+    from da3_ros.model import load_model
+    from da3_ros.training.assessment import assess, sequence_windows, synthetic_windows
+    import torch
+
+    name = arguments.device
+    if name == 'auto':
+        name = 'cuda' if torch.cuda.is_available() else 'cpu'
+    device = torch.device(name)
+    net = load_model(arguments.model, device)
+    results = []
+    if arguments.synthetic:
+        most = max(arguments.views)
+        sources = {'synthetic': synthetic_windows(arguments.windows, most, device)}
+    else:
+        sources = {}
+    known_too = (False, True) if arguments.known_poses else (False,)
+    for views in arguments.views:
+        if arguments.sequence:
+            sources = {
+                path.name: sequence_windows(path, views, arguments.width, device)
+                for path in arguments.sequence
+            }
+        for source, windows in sources.items():
+            for known in known_too:
+                scores = assess(net, windows, views, known, arguments.pose_from)
+                results.append({'source': source, 'views': views, 'known': known, **scores})
+    _print_table(results)
+    if arguments.output is not None:
+        arguments.output.write_text(json.dumps(results, indent=1) + '\n')
+    return 0
+
+
+def _print_table(results: list[dict]) -> None:
+    """Print one row for each source, number of views and choice of poses."""
+    width = max(len(str(result['source'])) for result in results)
+    print(' ' * width, *(f'{title:>7}' for title in COLUMNS.values()))
+    for result in results:
+        print(f'{result["source"]:{width}}', *(f'{_text(result, c):>7}' for c in COLUMNS))
+
+
+def _text(result: dict, column: str) -> str:
+    """Return a cell; angles with two decimals, shares with three."""
+    value = result.get(column)
+    if value is None:
+        return '-'
+    if column == 'known':
+        return 'known' if value else 'free'
+    if column == 'views':
+        return str(value)
+    return f'{value:.2f}' if column.endswith('_deg') else f'{value:.3f}'
