@@ -94,8 +94,8 @@ def robust_rigid(
     """
     Return the ``target_from_source`` of scale 1 that fits points (N, 3) best, by IRLS.
 
-    What is minimised is Huber's loss of |error| / range, ``ranges`` (N,): the error of a point seen
-    by a camera grows with its distance.
+    What is minimised is Huber's loss of |error| / range, ``ranges`` (N,): the error of a point
+    that a camera sees grows with its distance.
     """
     w_points = weights / ranges.square()
     w = w_points
