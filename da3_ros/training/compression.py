@@ -1,4 +1,4 @@
-"""What JPEG does to a picture, near enough: coarse cosine coefficients of blocks of 8 x 8 pixels."""
+"""What JPEG does to a picture, near enough: coarse cosine coefficients of 8 x 8 blocks."""
 
 import math
 from typing import NamedTuple

@@ -1,8 +1,8 @@
 """
-The state a network starts from: what a short run would otherwise spend its first minutes learning.
+The state a network starts from: what a short run would spend its first minutes learning.
 
-Cross-view heads start as a search for similar patches, patch filters and positions smooth, residual
-branches quiet, cameras near the identity, confidence near 1.
+Cross-view heads start as a search for similar patches, patch filters and positions smooth,
+residual branches quiet, cameras near the identity, confidence near 1.
 """
 
 import math
@@ -42,7 +42,7 @@ def position_waves(side: int, channels: int) -> Tensor:
 
 @torch.no_grad()
 def initialise(net: AnyViewNetwork, seed: int) -> AnyViewNetwork:
-    """Set the parameters of a float32 network on the CPU that do not start at random; returns it."""
+    """Set what does not start at random, in a float32 network on the CPU; returns it."""
     generator = torch.Generator().manual_seed(seed)
     backbone, config = net.backbone, net.config
     weight = backbone.patch_embed.weight

@@ -101,6 +101,7 @@ class Run:
             self.progress = load_state(leg.state_dir, self._optimiser)
         self._judge = AnyViewNetwork(config.network).to(leg.device).eval()
         self._renderer = render
+        torch.backends.cudnn.benchmark = True  # shapes are few and fixed
         if leg.compile and leg.device.type == 'cuda':
             compile_network(self._net)
             self._renderer = compiled_renderer()

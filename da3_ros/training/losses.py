@@ -1,8 +1,8 @@
 """
 What training minimises: depth, its gradient, rays, points and cameras, as the paper has them.
 
-L = L_depth + L_gradient + L_ray + L_point + L_camera (paper, section 3), all L1; depth and rays are
-weighted by the predicted confidence c as c |error| - lambda log c. Where this departs from the
+L = L_depth + L_gradient + L_ray + L_point + L_camera (paper, section 3), all L1; depth and rays
+are weighted by the predicted confidence c as c |error| - lambda log c. Where this departs from the
 paper: depth is compared as a logarithm (an absolute error has no gradient where depth is small);
 points and camera centres relative to their distance (far points and wide baselines would drown
 the near ones that registration lives on).

@@ -2,8 +2,9 @@
 AdamW with float32 masters, an average of the weights, clipping and refusal of bad steps.
 
 Everything a step decides it decides on the device, so a step can be captured as a CUDA graph: the
-gradient of each top-level module is clipped by its own norm (one loud module would else starve the
-others), and a step whose norm is not finite or jumps far above its running average changes nothing.
+gradient of each top-level module is clipped by its own norm (one loud module would else starve
+the others), and a step whose norm is not finite or jumps far above its running average changes
+nothing.
 
 Masters, moments and average are flat float32 vectors in which each parameter has its place; the
 network's own parameters (bfloat16 matrices, float32 rest) are copies of the masters.

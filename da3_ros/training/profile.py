@@ -90,6 +90,7 @@ def profile(config: TrainConfig, leg: Leg) -> None:
             journal.write('as written', 0, _measure(plain, first, config, leg))
             del plain
             gc.collect()
+            torch.cuda.empty_cache()
             if leg.compile_cache is not None:
                 load_cache(leg.compile_cache)
             run = Run(config, leg, pool, journal)

@@ -21,7 +21,7 @@ AUC_DEG = 30
 
 
 def depth_scores(depth: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
-    """AbsRel and delta 1 (B,) of depth (B, V, H, W) after a median scale; NaN truth is left out."""
+    """AbsRel and delta 1 (B,) of depth (B, V, H, W) after a median scale; NaN is left out."""
     valid = truth.isfinite()
     predicted = torch.where(valid, depth, torch.nan).flatten(1)
     truth = truth.flatten(1)

@@ -1,4 +1,5 @@
-"""Casting rays on a GPU: the fast twin of `casting`, one kernel for a whole picture.
+"""
+Casting rays on a GPU: the fast twin of `casting`, one kernel for a whole picture.
 
 Slots that a view cannot see are left out view by view, on the device. The results are those of the
 plain functions but for rounding, and silhouettes that it moves.
@@ -8,13 +9,12 @@ Legend: B scenes, V views, M = B V, P slots, H W pixels.
 
 from __future__ import annotations
 
-import torch
-import triton
-import triton.language as tl
-
 from da3_ros.training.scenes.culling import in_use, in_view
 from da3_ros.training.scenes.rays import Rays, rotate
 from da3_ros.training.scenes.scene import Scenes, SHELL_FACES, Slots
+import torch
+import triton
+import triton.language as tl
 
 BLOCK = 256
 TINY = tl.constexpr(1e-9)
@@ -150,7 +150,7 @@ def _shadow_kernel(
 
 
 def _ordered(visited: torch.Tensor, slots: Slots) -> tuple[torch.Tensor, ...]:
-    """Slots of each kind with those to visit first (N, P), the kinds' starts (3,), counts (N, 3)."""
+    """Slots (N, P), of each kind those to visit first; kinds' starts (3,); counts (N, 3)."""
     ends = (slots.solids, slots.solids + slots.cylinders, slots.total)
     starts = (0, *ends[:2])
     order, counts = [], []

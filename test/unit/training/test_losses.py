@@ -31,7 +31,7 @@ def targets(windows: Windows) -> Targets:
 
 
 def exact(targets: Targets) -> Outputs:
-    """What a network without errors says."""
+    """Say what a network without errors would."""
     return Outputs(
         targets.depth.clone(),
         torch.ones_like(targets.depth),
