@@ -22,10 +22,13 @@ Table = TypeVar('Table')
 
 
 def table(function: Callable[Arguments, Table]) -> Callable[Arguments, Table]:
-    """Keep what ``function`` made for its last 256 sets of arguments: more than any process uses,
-    so that a captured CUDA graph never outlives a table that it reads."""
+    """
+    Keep what ``function`` made for its last 128 sets of arguments.
 
-    @lru_cache(maxsize=256)
+    That is more than a process uses, so a captured CUDA graph does not outlive a table it reads.
+    """
+
+    @lru_cache(maxsize=128)
     @wraps(function)
     def make(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Table:
         with torch.inference_mode(False), torch.no_grad():

@@ -40,7 +40,8 @@ def in_view(
     world_from_camera: torch.Tensor,
     edges: tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor],
 ) -> torch.Tensor:
-    """Slots in use whose bounding sphere meets a view's frustum, (B, V, P); no host sync.
+    """
+    Slots in use whose bounding sphere meets a view's frustum, (B, V, P); no host sync.
 
     `origin` (B, V, 3), `world_from_camera` (B, V, 3, 3); `edges` (B, V) each: the slopes of the
     left, right, top and bottom border.
