@@ -1,4 +1,8 @@
-"""``da3 train``: train a network from scratch on procedural scenes."""
+"""
+``da3 train``: train a network from scratch on procedural scenes.
+
+On several GPUs of one machine: ``torchrun --nproc-per-node N -m da3_ros.tools.main train ...``.
+"""
 
 import argparse
 from pathlib import Path
@@ -50,6 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     from da3_ros.training.config import TrainConfig
     from da3_ros.training.loop import Leg, train
     from da3_ros.training.profile import profile
+    from da3_ros.training.ranks import Ranks
     import torch
 
     assignments = list(arguments.assignments)
@@ -59,19 +64,29 @@ def run(arguments: argparse.Namespace) -> int:
     name = arguments.device
     if name == 'auto':
         name = 'cuda' if torch.cuda.is_available() else 'cpu'
+    ranks = Ranks.join(name)
+    device = torch.device(name)
+    if ranks.size > 1 and name == 'cuda':
+        device = torch.device(name, ranks.rank % torch.cuda.device_count())
+    if device.type == 'cuda':
+        torch.cuda.set_device(device)
     leg = Leg(
-        device=torch.device(name),
+        device=device,
         state_dir=arguments.state_dir,
         export_to=arguments.export,
         minutes=arguments.leg_minutes,
         compile=not arguments.no_compile,
         workers=arguments.workers,
         compile_cache=arguments.compile_cache,
+        ranks=ranks,
     )
     if arguments.profile:
         profile(config, leg)
         return 0
     progress = train(config, leg)
+    ranks.leave()
+    if not ranks.is_first:
+        return 0
     print(
         f'{progress.step} steps, {progress.views} views, '
         f'{progress.elapsed_s / 60:.1f} of {config.minutes:g} minutes.'

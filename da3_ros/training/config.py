@@ -17,13 +17,12 @@ class Bucket:
 
 
 BUCKETS = (
-    Bucket(4, 168, 224, 0.32),
-    Bucket(8, 168, 224, 0.18),
+    Bucket(4, 168, 224, 0.36),
+    Bucket(8, 168, 224, 0.22),
     Bucket(2, 168, 224, 0.14),
     Bucket(1, 168, 224, 0.06),
-    Bucket(6, 126, 224, 0.12),
+    Bucket(6, 126, 224, 0.13),
     Bucket(3, 224, 168, 0.09),
-    Bucket(4, 154, 224, 0.09),
 )
 TINY_BUCKETS = (Bucket(2, 56, 70, 0.5), Bucket(3, 70, 56, 0.5))
 

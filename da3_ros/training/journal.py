@@ -12,18 +12,21 @@ BAR = '{l_bar}{bar}| {elapsed}<{remaining} {postfix}'
 class Journal:
     """A progress bar over the whole plan and a log file that grows."""
 
-    def __init__(self, path: Path | None, progress: float = 0.0) -> None:
-        """Append to ``path`` (None: no file); the bar starts at ``progress`` of the plan."""
+    def __init__(self, path: Path | None, speaks: bool = True) -> None:
+        """Append to ``path`` (None: no file); one that does not speak writes nothing at all."""
         self._file = None
-        if path is not None:
+        if path is not None and speaks:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = path.open('a')
+        self._speaks = speaks
         self._bar = tqdm(
-            total=1.0, initial=round(progress, 4), bar_format=BAR, mininterval=1.0, desc='train'
+            total=1.0, bar_format=BAR, mininterval=1.0, desc='train', disable=not speaks
         )
 
     def write(self, kind: str, progress: float, values: Mapping[str, float]) -> None:
         """Note numbers; ``kind`` 'train' goes into the bar, anything else stands on its line."""
+        if not self._speaks:
+            return
         rounded = {name: float(f'{value:.4g}') for name, value in values.items()}
         if self._file is not None:
             entry = {'kind': kind, 'progress': round(progress, 5), **rounded}

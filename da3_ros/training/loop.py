@@ -5,8 +5,9 @@ Training: from a configuration to a checkpoint, in as many legs as it takes.
     step, elapsed time ─ rates ───────────────┘          │
                                         metrics ── journal, every few seconds
 
-What a step draws depends on the seed and the step alone, so a resumed run goes on as if it had
-never stopped.
+What a step draws depends on the seed, the step and the rank alone, so a resumed run goes on as if
+it had never stopped. Under torchrun every rank draws its own windows from its own scenes, and the
+gradients are averaged.
 """
 
 from collections import deque
@@ -27,6 +28,7 @@ from da3_ros.training.initial import initialise
 from da3_ros.training.journal import Journal
 from da3_ros.training.optimiser import Optimiser
 from da3_ros.training.pool import PoolConfig, ScenePool
+from da3_ros.training.ranks import Ranks
 from da3_ros.training.scenes.catalogue import PaintedTextures
 from da3_ros.training.scenes.make import SceneConfig
 from da3_ros.training.scenes.render import render
@@ -37,6 +39,8 @@ import torch
 
 # Steps that the host may be ahead of the device.
 AHEAD = 6
+# More scenes than a rank ever draws; those of a few dozen ranks stay below the held-out seeds.
+SEEDS_OF_A_RANK = 20_000_000
 VALIDATED = ((1, False), (4, False), (8, False), (4, True))
 
 
@@ -48,7 +52,8 @@ class Leg:
     ``minutes`` of wall-clock time it may take, compilation included (None: to the plan's end);
     ``state_dir`` holds the whole state between legs, ``export_to`` receives the averaged weights.
     ``stop_after_steps`` ends the sitting there (None: at the plan's end); ``compile_cache`` is a
-    file that keeps compiled kernels from one machine to the next.
+    file that keeps compiled kernels from one machine to the next. ``ranks`` tells which of the
+    processes that share the run this is.
     """
 
     device: torch.device
@@ -59,6 +64,7 @@ class Leg:
     workers: int = 0
     stop_after_steps: int | None = None
     compile_cache: Path | None = None
+    ranks: Ranks = Ranks()
 
 
 def build(config: TrainConfig, device: torch.device) -> tuple[AnyViewNetwork, Optimiser]:
@@ -76,9 +82,14 @@ def build(config: TrainConfig, device: torch.device) -> tuple[AnyViewNetwork, Op
 
 def open_pool(config: TrainConfig, leg: Leg, step: int = 0) -> ScenePool:
     """Make the pool of scenes as it is at ``step``."""
-    workers = leg.workers or (min(14, os.cpu_count() or 1) if leg.device.type == 'cuda' else 0)
+    cores = (os.cpu_count() or 1) // leg.ranks.size
+    workers = leg.workers or (min(14, cores) if leg.device.type == 'cuda' else 0)
     shape = PoolConfig(
-        config.scenes, config.new_scenes_per_step, config.seed, workers, config.texture_side
+        config.scenes,
+        config.new_scenes_per_step,
+        config.seed + SEEDS_OF_A_RANK * leg.ranks.rank,
+        workers,
+        config.texture_side,
     )
     textures = PaintedTextures(config.texture_variants)
     return ScenePool(shape, SceneConfig(textures=textures), leg.device, step)
@@ -108,6 +119,9 @@ class Run:
         self.trainer = Trainer(self._net, self._optimiser, config)
         self._ease = self.trainer.rates[Rates._fields.index('ease')]
         self._steps: dict[Bucket, tuple[Captured, Captured]] = {}
+        self._ranks = leg.ranks
+        self.trainer.rates.zero_()
+        self._update = Captured(self.trainer.update, leg.device)
         self._in_flight: deque[tuple[torch.cuda.Event, ...]] = deque()
         self._times_ms = [0.0, 0.0]  # rendering, training
         self._heldout: Windows | None = None
@@ -131,7 +145,7 @@ class Run:
         draw = Captured(lambda: source(self._ease), self._leg.device, pool)
         if self._leg.device.type == 'cuda':
             draw()
-        learn = Captured(lambda: self.trainer(draw.result), self._leg.device, pool)
+        learn = Captured(lambda: self.trainer.learn(draw.result), self._leg.device, pool)
         self._steps[bucket] = draw, learn
         return draw, learn
 
@@ -159,13 +173,16 @@ class Run:
             rates = rates.pin_memory()
         self.trainer.rates.copy_(rates, non_blocking=True)
         # Philox is counter-based: neighbouring seeds give unrelated numbers.
-        torch.manual_seed(config.seed * 1_000_003 + number)
+        step_seed = config.seed * 1_000_003 + number
+        torch.manual_seed(step_seed * self._ranks.size + self._ranks.rank)
         events = self._event()
         draw()
         events += self._event()
         learn()
+        self._ranks.average_(self._optimiser.gradient)
+        self._update()
         self._throttle(events + self._event())
-        views = config.windows(bucket) * bucket.views
+        views = config.windows(bucket) * bucket.views * self._ranks.size
         self.progress = replace(self.progress, step=number + 1, views=self.progress.views + views)
         return views
 
@@ -206,7 +223,7 @@ class Run:
     def validate(self) -> None:
         """Score the averaged weights on held-out windows."""
         config = self._config
-        if config.validation_scenes == 0:
+        if config.validation_scenes == 0 or not self._ranks.is_first:
             return
         if self._heldout is None:
             shape = HeldOutConfig(config.validation_scenes)
@@ -221,7 +238,9 @@ class Run:
                 self._journal.write(kind, self._fraction(), scores)
 
     def save(self) -> None:
-        """Write the state and the export, if they are wanted."""
+        """Write the state and the export, if they are wanted; one rank does it for all."""
+        if not self._ranks.is_first:
+            return
         if self._leg.state_dir is not None:
             save_state(self._leg.state_dir, self._optimiser, self.progress, self._config)
         if self._leg.export_to is not None:
@@ -240,8 +259,12 @@ class Run:
         last = float('inf') if self._leg.stop_after_steps is None else self._leg.stop_after_steps
         views = 0
         try:
-            while self._fraction() < 1 and now < deadline_s and self.progress.step < last:
-                views += self.step(self._fraction())
+            while self.progress.step < last:
+                # The first rank's clock is everybody's; past the plan means stop.
+                fraction = self._ranks.agree(self._fraction() if now < deadline_s else 1.0)
+                if fraction >= 1:
+                    break
+                views += self.step(fraction)
                 before, now = now, time.monotonic()
                 elapsed = self.progress.elapsed_s + now - before
                 self.progress = replace(self.progress, elapsed_s=elapsed)
@@ -271,7 +294,7 @@ def train(config: TrainConfig, leg: Leg) -> Progress:
     started = time.monotonic()
     deadline_s = started + 60 * leg.minutes if leg.minutes is not None else float('inf')
     step = saved_progress(leg.state_dir).step if leg.state_dir else 0
-    journal = Journal(leg.state_dir / 'log.jsonl' if leg.state_dir else None)
+    journal = Journal(leg.state_dir and leg.state_dir / 'log.jsonl', leg.ranks.is_first)
     try:
         with open_pool(config, leg, step) as pool:
             run = Run(config, leg, pool, journal)

@@ -32,6 +32,7 @@ class Optimiser:
         masters, first, second, average: (n,) float32.
         progress: (4,) float32 on the device: steps taken, steps refused, running mean of the
             gradient norm, last norm.
+        gradient: (n,) float32, what the next step takes; it clips it in place.
 
     """
 
@@ -56,7 +57,7 @@ class Optimiser:
             m: [i for i, n in enumerate(modules) if n == m] for m in sorted({*modules})
         }
         self._decayed = sum(p.numel() for p in self.parameters if p.ndim >= 2)
-        self._gradient = torch.zeros_like(self.masters)
+        self.gradient = torch.zeros_like(self.masters)
 
     @property
     def modules(self) -> tuple[str, ...]:
@@ -72,26 +73,28 @@ class Optimiser:
         ]
 
     @torch.no_grad()
-    def step(self, gradients: Sequence[Tensor], lr: Tensor, ema: Tensor, active: Tensor) -> Tensor:
+    def take(self, gradients: Sequence[Tensor]) -> None:
+        """Copy gradients, one for each of ``parameters``, to where ``step`` reads them."""
+        torch._foreach_copy_(self.views(self.gradient), list(gradients))
+
+    @torch.no_grad()
+    def step(self, lr: Tensor, ema: Tensor, active: Tensor) -> Tensor:
         """
-        Take one step; returns the norms of the gradients of ``modules``.
+        Step along ``gradient``; returns the norms of the gradients of ``modules``.
 
         Args:
-            gradients: one for each of ``parameters``.
             lr: () learning rate.
             ema: () share of the average that stays.
             active: () 1, or 0 to change nothing (while a graph is being warmed up).
 
         """
         config = self._config
-        views = self.views(self._gradient)
-        torch._foreach_copy_(views, list(gradients))
-        norms = self._clip(views)
+        norms = self._clip(self.views(self.gradient))
         norm = norms.norm()
         taken, refused, mean, _ = self.progress.unbind()
         jumps = (taken > TRUST_AFTER_STEPS) & (norm > config.jump * mean)
         good = (norm.isfinite() & ~jumps).float() * active
-        gradient = self._gradient.nan_to_num_(0, 0, 0)
+        gradient = self.gradient.nan_to_num_(0, 0, 0)
         count = taken + 1
         keep1, keep2 = (1 + good * (beta - 1) for beta in (config.beta1, config.beta2))
         self.first.mul_(keep1).add_(gradient * (1 - keep1))

@@ -56,12 +56,14 @@ def _median_ms(captured: Captured, device: torch.device) -> float:
     return statistics.median(times)
 
 
-def _measure(run: Run, bucket: Bucket, config: TrainConfig, leg: Leg) -> dict[str, float]:
-    """Prepare one bucket and time it; the optimiser stands still."""
+def _measure(
+    run: Run, bucket: Bucket, config: TrainConfig, leg: Leg, memory: object
+) -> dict[str, float]:
+    """Prepare one bucket in a graph memory pool and time it; the optimiser stands still."""
     if leg.device.type == 'cuda':
         torch.cuda.reset_peak_memory_stats()
     started = time.monotonic()
-    draw, learn = run.prepare(bucket)
+    draw, learn = run.prepare(bucket, memory)
     prepared = time.monotonic() - started
     drawing, learning = _median_ms(draw, leg.device), _median_ms(learn, leg.device)
     views = config.windows(bucket) * bucket.views
@@ -87,7 +89,8 @@ def profile(config: TrainConfig, leg: Leg) -> None:
             journal.write('renderer', 0, _agreement(pool, leg.device))
             plain = Run(config, replace(leg, compile=False), pool, journal)
             first = config.buckets[0]
-            journal.write('as written', 0, _measure(plain, first, config, leg))
+            memory = torch.cuda.graph_pool_handle() if leg.device.type == 'cuda' else None
+            journal.write('as written', 0, _measure(plain, first, config, leg, memory))
             del plain
             gc.collect()
             torch.cuda.empty_cache()
@@ -95,7 +98,7 @@ def profile(config: TrainConfig, leg: Leg) -> None:
                 load_cache(leg.compile_cache)
             run = Run(config, leg, pool, journal)
             for bucket in config.buckets:
-                found = _measure(run, bucket, config, leg)
+                found = _measure(run, bucket, config, leg, memory)
                 journal.write(f'{bucket.views}x{bucket.height}x{bucket.width}', 0, found)
             if leg.compile_cache is not None:
                 save_cache(leg.compile_cache)

@@ -1,7 +1,7 @@
 """
 One training step: draw windows, run the network, take the gradient, update.
 
-Two plain functions on static buffers. ``Captured`` replays such a function as a CUDA graph; on a
+Plain functions on static buffers. ``Captured`` replays such a function as a CUDA graph; on a
 CPU it is called as it is.
 """
 
@@ -77,8 +77,8 @@ class Trainer:
         self.metrics = torch.zeros(len(self.names), device=device)
         self.rates = torch.zeros(len(Rates._fields), device=device)
 
-    def __call__(self, windows: Windows) -> None:
-        """Learn from windows; everything goes into ``metrics`` and the optimiser's state."""
+    def learn(self, windows: Windows) -> None:
+        """Take the gradient on windows; it goes to the optimiser, the losses into ``metrics``."""
         rates = Rates(*self.rates.unbind())
         targets = make_targets(windows, self._net.config.patch_size)
         with self._supervision:
@@ -88,16 +88,23 @@ class Trainer:
         match = self._supervision.loss(matches)
         total = sum(terms.values()) + rates.match * match
         gradients = torch.autograd.grad(total, self._optimiser.parameters)
-        norms = self._optimiser.step(gradients, rates.lr, rates.ema, rates.active)
+        self._optimiser.take(gradients)
         with torch.no_grad():
             values = (
                 *(total, *terms.values(), match),
                 masked_mean(depth_residual(outputs, targets).abs(), targets.valid),
                 *(error.mean() for error in camera_errors(outputs, targets)),
-                *norms,
-                torch.ones_like(total),
             )
-            self.metrics.add_(torch.stack([v.float() for v in values]) * rates.active)
+            measured = torch.stack([v.float() for v in values])
+            self.metrics[: len(METRICS)].add_(measured * rates.active)
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Step along the gradient that ``learn`` left; its norms go into ``metrics``."""
+        rates = Rates(*self.rates.unbind())
+        norms = self._optimiser.step(rates.lr, rates.ema, rates.active)
+        measured = torch.cat((norms, torch.ones_like(norms[:1])))
+        self.metrics[len(METRICS) :].add_(measured * rates.active)
 
 
 class Captured(Generic[Result]):

@@ -25,6 +25,11 @@ def gradients(optimiser: Optimiser, step: int) -> list[torch.Tensor]:
     return [torch.randn(p.shape, generator=generator) for p in optimiser.parameters]
 
 
+def take_step(optimiser: Optimiser, drawn: list[torch.Tensor], *rates) -> torch.Tensor:
+    optimiser.take(drawn)
+    return optimiser.step(*rates)
+
+
 def test_it_is_adamw_with_decay_on_matrices_only(net: nn.Module) -> None:
     ours = optimiser_of(net, weight_decay=0.1)
     theirs = [p.detach().clone().requires_grad_() for p in ours.parameters]
@@ -38,7 +43,7 @@ def test_it_is_adamw_with_decay_on_matrices_only(net: nn.Module) -> None:
         for parameter, gradient in zip(theirs, drawn):
             parameter.grad = gradient.clone()
         adamw.step()
-        ours.step(drawn, LR, EMA, ON)
+        take_step(ours, drawn, LR, EMA, ON)
     for mine, other in zip(ours.parameters, theirs):
         torch.testing.assert_close(mine.detach(), other.detach(), rtol=1e-5, atol=1e-6)
 
@@ -47,7 +52,7 @@ def test_each_module_is_clipped_by_its_own_norm(net: nn.Module) -> None:
     ours = optimiser_of(net, max_grad_norm=1.0)
     loud = [g * 1e3 if n.startswith('one') else g * 1e-2
             for n, g in zip(ours.names, gradients(ours, 0))]  # fmt: skip
-    norms = ours.step(loud, LR, EMA, ON)
+    norms = take_step(ours, loud, LR, EMA, ON)
     assert ours.modules == ('one', 'two') and norms[0] > 100 > 1 > norms[1]
     moments = dict(zip(ours.names, ours.views(ours.first)))
     assert 0.04 < float(moments['one.weight'].norm()) <= 0.1 + 1e-6
@@ -59,21 +64,21 @@ def test_each_module_is_clipped_by_its_own_norm(net: nn.Module) -> None:
 def test_a_harmful_step_changes_nothing(net: nn.Module, harm: float) -> None:
     ours = optimiser_of(net)
     for step in range(TRUST_AFTER_STEPS + 2):
-        ours.step(gradients(ours, step), LR, EMA, ON)
+        take_step(ours, gradients(ours, step), LR, EMA, ON)
     before = {name: tensor.clone() for name, tensor in ours.state().items()}
-    ours.step([g * harm for g in gradients(ours, 999)], LR, EMA, ON)
+    take_step(ours, [g * harm for g in gradients(ours, 999)], LR, EMA, ON)
     for name in ('masters', 'first', 'second'):
         torch.testing.assert_close(getattr(ours, name), before[name], rtol=0, atol=0)
     assert float(ours.progress[1]) == 1
-    ours.step(gradients(ours, 1000), LR, EMA, ON)
+    take_step(ours, gradients(ours, 1000), LR, EMA, ON)
     assert not torch.equal(ours.masters, before['masters'])
 
 
 def test_an_inactive_step_changes_nothing_at_all(net: nn.Module) -> None:
     ours = optimiser_of(net)
-    ours.step(gradients(ours, 0), LR, EMA, ON)
+    take_step(ours, gradients(ours, 0), LR, EMA, ON)
     before = {name: tensor.clone() for name, tensor in ours.state().items()}
-    ours.step(gradients(ours, 1), LR, EMA, torch.tensor(0.0))
+    take_step(ours, gradients(ours, 1), LR, EMA, torch.tensor(0.0))
     for name, tensor in ours.state().items():
         torch.testing.assert_close(tensor, before[name], rtol=0, atol=0)
 
@@ -81,5 +86,5 @@ def test_an_inactive_step_changes_nothing_at_all(net: nn.Module) -> None:
 def test_the_average_lags_behind(net: nn.Module) -> None:
     ours = optimiser_of(net)
     start = ours.masters.clone()
-    ours.step(gradients(ours, 0), LR, EMA, ON)
+    take_step(ours, gradients(ours, 0), LR, EMA, ON)
     torch.testing.assert_close(ours.average, start + 0.1 * (ours.masters - start))

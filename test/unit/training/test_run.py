@@ -81,7 +81,8 @@ def test_windows_are_learned_by_heart() -> None:
     for step in range(60):
         trainer.metrics.zero_()
         trainer.rates.copy_(torch.tensor(rates_at(config, step, 0.1)))
-        trainer(windows)
+        trainer.learn(windows)
+        trainer.update()
         measured.append(dict(zip(trainer.names, trainer.metrics.tolist())))
     assert measured[-1]['log_depth_error'] < 0.5 * measured[0]['log_depth_error']
     assert measured[-1]['match'] < 0.6 * measured[0]['match']
