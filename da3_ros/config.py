@@ -111,8 +111,9 @@ class KeyframeConfig(Config):
         dynamic=True,
     )
     min_reference_overlap: float = parameter(
-        0.15,
-        'The reference moves to a younger keyframe when the newest frame overlaps it by less.',
+        0.8,
+        'The reference moves to the next keyframe when a new keyframe overlaps it by less; small '
+        'networks want it near, large ones hold on to it for longer.',
         minimum=0.0,
         maximum=1.0,
         dynamic=True,

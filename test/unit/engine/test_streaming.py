@@ -14,7 +14,15 @@ import pytest
 
 WIDTH, HEIGHT = 112, 84
 K = np.array([[80.0, 0.0, 56.0], [0.0, 80.0, 42.0], [0.0, 0.0, 1.0]])
-CONFIG = replaced(EngineConfig(), {'device': 'cpu', 'resolution': WIDTH, 'window.size': 5})
+CONFIG = replaced(
+    EngineConfig(),
+    {
+        'device': 'cpu',
+        'resolution': WIDTH,
+        'window.size': 5,
+        'keyframe.min_reference_overlap': 0.15,
+    },
+)
 STEP_NS = 100_000_000
 
 
