@@ -1,5 +1,6 @@
 """The streaming engine: frames in, depth and poses in one map out; knows nothing of ROS."""
 
+from da3_ros.config import EngineConfig
 from da3_ros.engine.frame import (
     EngineStatus,
     Frame,
@@ -11,6 +12,7 @@ from da3_ros.engine.frame import (
 from da3_ros.engine.streaming import StreamingEngine
 
 __all__ = [
+    'EngineConfig',
     'EngineStatus',
     'Frame',
     'KeyframePose',
