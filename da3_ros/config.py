@@ -322,7 +322,7 @@ def replaced(config: Config, values: Mapping[str, Any]) -> Config:
     Return a new tree in which the parameters named by dotted paths have new values.
 
     Raises:
-        ConfigError: If a name does not exist or a value is not allowed; ``config`` is untouched.
+        ConfigError: if a name does not exist or a value is not allowed; ``config`` is untouched.
 
     """
     own: dict[str, Any] = {}

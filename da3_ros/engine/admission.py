@@ -22,7 +22,7 @@ class Admission:
         Return why the map must start anew for these frames, or an empty string.
 
         Raises:
-            FrameError: If a frame cannot be used, in this stream or in any.
+            FrameError: if a frame cannot be used, in this stream or in any.
 
         """
         cameras = [frame.camera for frame in frames]

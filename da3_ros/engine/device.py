@@ -11,7 +11,7 @@ def resolve_device(name: str) -> torch.device:
     Return the device of ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
     Raises:
-        ConfigError: If a GPU is asked for by name and is not there; only ``auto`` falls back to
+        ConfigError: if a GPU is asked for by name and is not there; only ``auto`` falls back to
         the CPU.
 
     """

@@ -8,7 +8,8 @@ import tempfile
 
 from da3_ros.engine.keyframes import Keyframe
 from da3_ros.geometry.cameras import unproject
-from da3_ros.geometry.transforms import quaternion_xyzw, Sim3
+from da3_ros.geometry.transforms import Sim3
+from da3_ros.geometry.tum import write_tum
 import numpy as np
 
 # Voxels along the median depth of the map: points closer than that are one point.
@@ -24,7 +25,7 @@ def save_map(directory: Path, name: str, keyframes: Sequence[Keyframe]) -> Path:
     the name.
 
     Raises:
-        OSError: If the disk or the permissions do not allow it.
+        OSError: if the disk or the permissions do not allow it.
 
     """
     directory.mkdir(parents=True, exist_ok=True)
@@ -46,17 +47,6 @@ def save_map(directory: Path, name: str, keyframes: Sequence[Keyframe]) -> Path:
                 os.rename(folder, target)
                 return target
     raise FileExistsError(f"'{directory}' already holds 10000 maps named '{name}'.")
-
-
-def write_tum(path: Path, stamps_ns: Sequence[int], poses: Sequence[np.ndarray]) -> None:
-    """Write poses (4, 4) as ``stamp tx ty tz qx qy qz qw``, stamps in seconds (TUM format)."""
-    lines = ['# timestamp tx ty tz qx qy qz qw, map_from_camera, OpenCV optical frame\n']
-    for stamp_ns, pose in zip(stamps_ns, poses, strict=True):
-        values = [*pose[:3, 3], *quaternion_xyzw(pose[:3, :3])]
-        # Nanoseconds as two integers: a float64 of seconds since 1970 keeps only 200 ns.
-        seconds = f'{stamp_ns // 10**9}.{stamp_ns % 10**9:09d}'
-        lines.append(' '.join([seconds, *(f'{v:.9g}' for v in values)]) + '\n')
-    path.write_text(''.join(lines))
 
 
 def write_ply(path: Path, points: np.ndarray, colours: np.ndarray) -> None:

@@ -80,7 +80,7 @@ def register(prediction: WindowPrediction, shared: Sequence[tuple[int, Keyframe]
         shared: (slot in the window, keyframe) pairs.
 
     Raises:
-        RegistrationError: If fewer than 50 pixels have a finite, positive depth in both.
+        RegistrationError: if fewer than 50 pixels have a finite, positive depth in both.
 
     """
     samples = [_sample(prediction, slot, keyframe) for slot, keyframe in shared]

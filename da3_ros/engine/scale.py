@@ -32,7 +32,7 @@ class MapScale:
         Return map units per network unit for the first view's depth (H, W).
 
         Raises:
-            FrameError: If the depth has no finite, positive median.
+            FrameError: if the depth has no finite, positive median.
 
         """
         if self._config.source == 'fixed':

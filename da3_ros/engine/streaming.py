@@ -59,8 +59,8 @@ class StreamingEngine:
         Load the network that ``config`` names, or take a runner that stands for it.
 
         Raises:
-            WeightsError: If the weights are missing, damaged or of another network.
-            ConfigError: If the device is not there.
+            WeightsError: if the weights are missing, damaged or of another network.
+            ConfigError: if the device is not there.
 
         """
         self.device = resolve_device(config.device)
@@ -110,7 +110,7 @@ class StreamingEngine:
         Take new values of the parameters that may change while running.
 
         Raises:
-            ConfigError: If another parameter differs too; nothing changes then.
+            ConfigError: if another parameter differs too; nothing changes then.
 
         """
         before, after = _engine_leaves(self._config), _engine_leaves(config)
@@ -133,7 +133,7 @@ class StreamingEngine:
         Write poses, intrinsics and a coloured cloud into a new folder and return its path.
 
         Raises:
-            OSError: If the disk or the permissions do not allow it.
+            OSError: if the disk or the permissions do not allow it.
 
         """
         return save_map(Path(directory), name, self._map)
@@ -146,7 +146,7 @@ class StreamingEngine:
             frames: At most one frame for each camera, taken at about the same time.
 
         Raises:
-            FrameError: If a frame cannot be used, or the window fits nowhere in the map; the map
+            FrameError: if a frame cannot be used, or the window fits nowhere in the map; the map
             is as it was before, and ``reason`` is the name to count the drop under.
 
         """

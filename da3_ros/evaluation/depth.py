@@ -43,10 +43,8 @@ def common_pixels(
     """
     Return the boolean mask of pixels that are valid in both and selected by ``mask``.
 
-    Raises
-    ------
-    InputError
-        If the shapes differ.
+    Raises:
+        InputError: if the shapes differ.
 
     """
     if predicted.shape != truth.shape or (mask is not None and mask.shape != truth.shape):
@@ -67,10 +65,8 @@ def fit_alignment(
     ``scale-shift``: the affine map of least squares in depth (not in disparity); where the
     prediction is constant, and a shift can't be told from a scale, the shift is 0.
 
-    Raises
-    ------
-    InputError
-        If the alignment has another name.
+    Raises:
+        InputError: if the alignment has another name.
 
     """
     if alignment not in _ALIGNMENTS:
@@ -95,10 +91,8 @@ def depth_metrics(
     """
     Compare depth (..., H, W) with the truth in metres, under one alignment for all of it.
 
-    Raises
-    ------
-    InputError
-        If the shapes differ or the alignment is unknown.
+    Raises:
+        InputError: if the shapes differ or the alignment is unknown.
 
     """
     valid = common_pixels(predicted, truth, mask)

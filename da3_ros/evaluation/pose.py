@@ -38,10 +38,8 @@ def pair_errors(world_from_camera: np.ndarray, true_world_from_camera: np.ndarra
 
     The two may live in different worlds and scales.
 
-    Raises
-    ------
-    InputError
-        If the shapes differ or there are fewer than two poses.
+    Raises:
+        InputError: if the shapes differ or there are fewer than two poses.
 
     """
     estimated = np.asarray(world_from_camera, dtype=np.float64)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import cv2
 from da3_ros.errors import InputError
-from da3_ros.evaluation.tum import read_tum, write_tum
+from da3_ros.geometry.tum import read_tum, write_tum
 import numpy as np
 
 IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp')
@@ -56,10 +56,8 @@ def read_rgb(path: Path) -> np.ndarray:
     """
     Read an image file as (H, W, 3) uint8, in RGB order.
 
-    Raises
-    ------
-    InputError
-        If the file is not an image that OpenCV can read.
+    Raises:
+        InputError: if the file is not an image that OpenCV can read.
 
     """
     bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
@@ -77,10 +75,8 @@ def read_intrinsics(path: Path, count: int) -> np.ndarray:
     """
     Read ``intrinsics.json`` as K (count, 3, 3), one a frame.
 
-    Raises
-    ------
-    InputError
-        If the file does not hold fx, fy, cx, cy, or ``per_image`` has another length.
+    Raises:
+        InputError: if the file does not hold fx, fy, cx, cy, or ``per_image`` has another length.
 
     """
     try:
@@ -107,10 +103,8 @@ def read_sequence(root: Path, stamps_per_second: float = 1.0) -> Sequence:
     """
     Open a folder of the layout above; ``stamps_per_second`` is for stamps that count frames.
 
-    Raises
-    ------
-    InputError
-        If a part is missing or the numbers of images, depth images and poses differ.
+    Raises:
+        InputError: if a part is missing or the numbers of images, depth images and poses differ.
 
     """
     for part in ('images', 'poses.txt', 'intrinsics.json'):

@@ -69,11 +69,9 @@ def align(
     the rotation about it is open and one of the best is returned; ``with_rotations`` takes the
     rotation from the orientations instead, which no path leaves open.
 
-    Raises
-    ------
-    InputError
-        If the shapes differ, there are fewer than two poses, or a scale is wanted of a static
-        trajectory.
+    Raises:
+        InputError: if the shapes differ, there are fewer than two poses, or a scale is wanted of a
+            static trajectory.
 
     """
     estimated, true = _checked(estimated, true)
@@ -109,10 +107,8 @@ def trajectory_errors(
     """
     Compare world_from_camera poses (F, 4, 4) with the truth after Sim(3) or SE(3) alignment.
 
-    Raises
-    ------
-    InputError
-        If the shapes differ or there are fewer than two poses.
+    Raises:
+        InputError: if the shapes differ or there are fewer than two poses.
 
     """
     estimated, true = _checked(estimated, true)
@@ -142,10 +138,9 @@ def relative_errors(
     ``scale`` is what the estimate's lengths are multiplied with, e.g.
     ``true_from_estimated.scale``.
 
-    Raises
-    ------
-    InputError
-        If the shapes differ, or there are not more poses than ``delta``, or that is less than 1.
+    Raises:
+        InputError: if the shapes differ, or there are not more poses than ``delta``, or that is
+            less than 1.
 
     """
     estimated, true = _checked(estimated, true)

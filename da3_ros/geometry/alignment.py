@@ -58,7 +58,7 @@ def weighted_similarity(
     that all lie in one place is 1.
 
     Raises:
-        InputError: If the shapes differ, or no weight is positive.
+        InputError: if the shapes differ, or no weight is positive.
 
     """
     if source.shape != target.shape or source.ndim != 2 or source.shape[1] != 3:

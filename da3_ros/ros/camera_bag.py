@@ -39,10 +39,8 @@ def write_camera_bag(path: Path, frames: Iterable[Frame], frame_id: str) -> None
     The topics are ``/image``, ``/camera_info`` and, for frames whose ``map_from_camera`` is known,
     ``/ground_truth/odometry``.
 
-    Raises
-    ------
-    InputError
-        If ``path`` exists.
+    Raises:
+        InputError: if ``path`` exists.
 
     """
     with BagWriter(path) as writer:
@@ -76,10 +74,8 @@ class BagCamera:
         """
         Choose the image topic: ``topic``, or the only colour image in the bag.
 
-        Raises
-        ------
-        InputError
-            If there is no such image topic, or more than one to choose from.
+        Raises:
+            InputError: if there is no such image topic, or more than one to choose from.
 
         """
         images = [t for t, name in bag.topics.items() if name in (_RAW, _COMPRESSED)]

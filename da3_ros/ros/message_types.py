@@ -15,10 +15,8 @@ def message_class(type_name: str) -> type:
     """
     Return the class of a type such as ``sensor_msgs/msg/Image``.
 
-    Raises
-    ------
-    InputError
-        If the package is not installed or has no such message.
+    Raises:
+        InputError: if the package is not installed or has no such message.
 
     """
     package, _, name = type_name.partition('/msg/')
@@ -48,10 +46,8 @@ class MessageDefinitions:
         """
         Return a type store that knows a type and everything that it is made of.
 
-        Raises
-        ------
-        InputError
-            If no installed package has the definition.
+        Raises:
+            InputError: if no installed package has the definition.
 
         """
         waiting = [type_name]

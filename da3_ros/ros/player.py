@@ -34,24 +34,16 @@ class BagPlayer:
         """
         Make the publishers of ``topics``, renamed by ``remappings``.
 
-        Parameters
-        ----------
-        node
-            Whose publishers they are; it need not spin.
-        bag
-            Open for as long as it plays.
-        topics
-            Those to play; the bag must have them.
-        remappings
-            New names of topics.
-        rate
-            Seconds of the bag in a second.
+        Args:
+            node: Whose publishers they are; it need not spin.
+            bag: Open for as long as it plays.
+            topics: Those to play; the bag must have them.
+            remappings: New names of topics.
+            rate: Seconds of the bag in a second.
 
-        Raises
-        ------
-        InputError
-            If the bag lacks a topic, a message package is not installed, or the rate is not
-            positive.
+        Raises:
+            InputError: if the bag lacks a topic, a message package is not installed, or the rate
+                is not positive.
 
         """
         missing = sorted(set(topics) - set(bag.topics))

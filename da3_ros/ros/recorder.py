@@ -27,10 +27,8 @@ class BagRecorder:
         """
         Record the topics of ``types`` (topic to type name) once each has a publisher.
 
-        Raises
-        ------
-        InputError
-            If a type's package is not installed.
+        Raises:
+            InputError: if a type's package is not installed.
 
         """
         self._node = node

@@ -104,10 +104,8 @@ def read_recording(path: Path) -> Recording:
     """
     Read a bag of a node's outputs; depth may be 32FC1 or 16UC1.
 
-    Raises
-    ------
-    InputError
-        If the bag cannot be read.
+    Raises:
+        InputError: if the bag cannot be read.
 
     """
     by_stamp: dict[int, dict[str, list]] = {}

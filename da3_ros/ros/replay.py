@@ -70,12 +70,10 @@ class Replay:
         ``on_progress`` is told how many frames are done. Ctrl-C ends everything in order; what was
         recorded up to then can be read.
 
-        Raises
-        ------
-        InputError
-            If the bag cannot be read or lacks a topic, or ``output`` exists.
-        Da3Error
-            If the node dies or does not get ready or done in time; with the end of its log.
+        Raises:
+            InputError: if the bag cannot be read or lacks a topic, or ``output`` exists.
+            Da3Error: if the node dies or does not get ready or done in time; with the end of its
+                log.
 
         """
         remappings = {self.image_topic: '/image'}

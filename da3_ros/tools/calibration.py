@@ -31,10 +31,8 @@ def from_fov(fov_deg: float, width: int, height: int) -> CameraModel:
     """
     Return an ideal camera with a horizontal field of view, square pixels and a centred axis.
 
-    Raises
-    ------
-    InputError
-        If the angle is not between 1 and 170 degrees.
+    Raises:
+        InputError: if the angle is not between 1 and 170 degrees.
 
     """
     if not 1.0 <= fov_deg <= 170.0:
@@ -50,10 +48,8 @@ def read_calibration(path: Path) -> CameraModel:
     """
     Read a camera_info YAML (as camera_calibration writes it) or an intrinsics.json.
 
-    Raises
-    ------
-    InputError
-        If the file is neither.
+    Raises:
+        InputError: if the file is neither.
 
     """
     try:

@@ -62,10 +62,8 @@ def render_film(frames: int, width: int, height: int, rate_hz: float, seed: int)
     """
     Render a walk around the middle of a scene, with a progress bar.
 
-    Raises
-    ------
-    InputError
-        If a number is not one that the renderer takes.
+    Raises:
+        InputError: if a number is not one that the renderer takes.
 
     """
     config = SequenceConfig(

@@ -42,10 +42,8 @@ def configured(config: Config, arguments: argparse.Namespace) -> Config:
     """
     Return ``config`` with what the command line says.
 
-    Raises
-    ------
-    ConfigError
-        If a parameter does not exist or may not have the value.
+    Raises:
+        ConfigError: if a parameter does not exist or may not have the value.
 
     """
     values = {

@@ -7,7 +7,7 @@ import shutil
 
 from da3_ros.engine import View
 from da3_ros.errors import InputError
-from da3_ros.evaluation.tum import pose_line
+from da3_ros.geometry.tum import pose_line
 import numpy as np
 
 # What a folder of results holds; nothing else in it is ever removed.
@@ -28,10 +28,8 @@ class Results:
         """
         Make the folder.
 
-        Raises
-        ------
-        InputError
-            If it holds results already and may not be overwritten.
+        Raises:
+            InputError: if it holds results already and may not be overwritten.
 
         """
         present = [directory / part for part in PARTS if (directory / part).exists()]

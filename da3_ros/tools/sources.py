@@ -9,7 +9,7 @@ import cv2
 from da3_ros.engine import Frame
 from da3_ros.errors import Da3Error, FrameError, InputError
 from da3_ros.evaluation.sequences import image_files, read_intrinsics, read_rgb
-from da3_ros.evaluation.tum import read_tum
+from da3_ros.geometry.tum import read_tum
 from da3_ros.tools.calibration import CameraModel
 import numpy as np
 
@@ -125,10 +125,8 @@ def open_source(path: Path, topic: str | None, frames_per_second: float) -> Sour
     """
     Open whatever ``path`` is: a bag, a folder of images or a video.
 
-    Raises
-    ------
-    InputError
-        If it is none of these, or is damaged.
+    Raises:
+        InputError: if it is none of these, or is damaged.
 
     """
     if not path.exists():

@@ -19,10 +19,8 @@ def convert_encoding(image: np.ndarray, source_name: str, target_name: str) -> n
     """
     Return ``image`` (H, W) or (H, W, C) in another encoding.
 
-    Raises
-    ------
-    RuntimeError
-        The conversion is not one that cv_bridge makes, or OpenCV refuses the image.
+    Raises:
+        RuntimeError: The conversion is not one that cv_bridge makes, or OpenCV refuses the image.
 
     """
     if source_name == target_name:

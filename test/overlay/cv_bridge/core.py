@@ -23,12 +23,9 @@ class CvBridge:
         """
         Return the pixels (H, W) or (H, W, C) of a message in an encoding.
 
-        Raises
-        ------
-        CvBridgeError
-            An encoding is unknown or cannot be converted to the other.
-        TypeError
-            The data is shorter than height × step.
+        Raises:
+            CvBridgeError: An encoding is unknown or cannot be converted to the other.
+            TypeError: The data is shorter than height × step.
 
         """
         try:
@@ -54,10 +51,8 @@ class CvBridge:
 
         Like the real one, gives None for data that cannot be decoded, if nothing is desired.
 
-        Raises
-        ------
-        CvBridgeError
-            The decoded image cannot be converted.
+        Raises:
+            CvBridgeError: The decoded image cannot be converted.
 
         """
         image = cv2.imdecode(np.frombuffer(cmprs_img_msg.data, np.uint8), cv2.IMREAD_UNCHANGED)
@@ -73,12 +68,9 @@ class CvBridge:
         """
         Return a message with the pixels (H, W) or (H, W, C) as they are.
 
-        Raises
-        ------
-        TypeError
-            ``cvim`` is not an array.
-        CvBridgeError
-            The encoding is unknown or of another pixel type.
+        Raises:
+            TypeError: ``cvim`` is not an array.
+            CvBridgeError: The encoding is unknown or of another pixel type.
 
         """
         if not isinstance(cvim, np.ndarray):

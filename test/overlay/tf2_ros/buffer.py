@@ -82,16 +82,11 @@ class Buffer:
         """
         Return what maps points in ``source_frame`` to ``target_frame``; time 0 is the latest.
 
-        Raises
-        ------
-        InvalidArgumentException
-            A frame name is empty or begins with a slash.
-        LookupException
-            A frame was never heard of.
-        ConnectivityException
-            The frames are in different trees.
-        ExtrapolationException
-            The time is outside what is kept.
+        Raises:
+            InvalidArgumentException: A frame name is empty or begins with a slash.
+            LookupException: A frame was never heard of.
+            ConnectivityException: The frames are in different trees.
+            ExtrapolationException: The time is outside what is kept.
 
         """
         deadline = wall.monotonic() + timeout.nanoseconds / 1e9

@@ -63,10 +63,8 @@ class History:
         """
         Return the link at a time, interpolated between its neighbours; 0 is the newest.
 
-        Raises
-        ------
-        ExtrapolationException
-            The time is before the oldest or after the newest link.
+        Raises:
+            ExtrapolationException: The time is before the oldest or after the newest link.
 
         """
         if stamp_ns == 0:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from da3_ros.errors import InputError
 from da3_ros.evaluation.sequences import read_sequence, write_sequence
-from da3_ros.evaluation.tum import read_tum, write_tum
+from da3_ros.geometry.tum import read_tum, write_tum
 import numpy as np
 import pytest
 

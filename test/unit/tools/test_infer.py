@@ -5,8 +5,8 @@ from pathlib import Path
 
 import cv2
 from da3_ros.engine import StreamingEngine
-from da3_ros.evaluation.tum import read_tum
 from da3_ros.geometry.cameras import unproject
+from da3_ros.geometry.tum import read_tum
 from da3_ros.tools.main import main
 import numpy as np
 import pytest

@@ -24,15 +24,11 @@ def read_tum(path: Path, stamps_per_second: float = 1.0) -> tuple[np.ndarray, np
     """
     Read a trajectory; ``stamps_per_second`` other than 1 is for stamps that count frames.
 
-    Returns
-    -------
-    tuple
+    Returns:
         Stamps (F,) int64 nanoseconds and poses world_from_camera (F, 4, 4) float64.
 
-    Raises
-    ------
-    InputError
-        If a line has not eight numbers.
+    Raises:
+        InputError: if a line has not eight numbers.
 
     """
     stamps, poses = [], []
