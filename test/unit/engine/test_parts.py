@@ -64,7 +64,8 @@ def test_hidden_points_are_not_seen() -> None:
 
 
 def test_rule_keeps_what_is_new() -> None:
-    rule = KeyframeRule(KeyframeConfig(max_overlap=0.7, min_parallax_deg=5.0))
+    config = KeyframeConfig(max_overlap=0.7, min_parallax_deg=5.0, min_reference_overlap=0.15)
+    rule = KeyframeRule(config)
     assert rule.is_new([])
     assert rule.is_new([Covisibility(0.5, 1.0)])
     assert rule.is_new([Covisibility(0.9, 9.0)])
