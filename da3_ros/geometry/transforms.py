@@ -38,7 +38,9 @@ def invert(b_from_a: np.ndarray) -> np.ndarray:
 
 def quaternion_xyzw(rotation: np.ndarray) -> np.ndarray:
     """Return the unit quaternion (..., 4) of rotation matrices (..., 3, 3), with w >= 0."""
-    return Rotation.from_matrix(rotation).as_quat(canonical=True)
+    quaternion = Rotation.from_matrix(rotation).as_quat()
+    # SciPy does this itself (canonical=True) from 1.11; ROS 2 Humble's Ubuntu has 1.8.
+    return np.where(quaternion[..., 3:] < 0, -quaternion, quaternion)
 
 
 def pose_from_quaternion(translation: np.ndarray, quaternion: np.ndarray) -> np.ndarray:
