@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from da3_ros.config import KeyframeConfig
 from da3_ros.engine.runner import WindowView
+from da3_ros.geometry.rays import pixel_grid, rays_through
 from da3_ros.geometry.transforms import blend, invert
 import numpy as np
 import torch
@@ -78,16 +79,8 @@ class Covisibility:
 
 def sample_points(depth: torch.Tensor, intrinsics: np.ndarray, count: int) -> torch.Tensor:
     """Return about ``count`` points (N, 3) of a depth image (H, W), on a grid, valid ones only."""
-    step = max(1, int((depth.numel() / count) ** 0.5))
-    coarse = depth[step // 2 :: step, step // 2 :: step]
-    v, u = torch.meshgrid(
-        torch.arange(coarse.shape[0], device=depth.device) * step + step // 2,
-        torch.arange(coarse.shape[1], device=depth.device) * step + step // 2,
-        indexing='ij',
-    )
-    x = (u - intrinsics[0, 2]) / intrinsics[0, 0] * coarse
-    y = (v - intrinsics[1, 2]) / intrinsics[1, 1] * coarse
-    points = torch.stack([x, y, coarse], dim=-1).reshape(-1, 3)
+    u, v = pixel_grid(*depth.shape, count, depth.device)
+    points = rays_through(u, v, intrinsics) * depth[v, u, None]
     return points[torch.isfinite(points).all(dim=1) & (points[:, 2] > 0)]
 
 

@@ -20,6 +20,7 @@ from da3_ros.geometry.alignment import (
     sigma_of_norms,
     transformed,
 )
+from da3_ros.geometry.rays import pixel_grid, rays_through
 from da3_ros.geometry.transforms import Sim3
 import numpy as np
 import torch
@@ -125,20 +126,10 @@ def _sample(
 
     The same pixels of the same image in both, on a regular grid.
     """
-    height, width = keyframe.depth.shape
-    step = max(1, int((height * width / _SAMPLES) ** 0.5))
-    v, u = torch.meshgrid(
-        torch.arange(step // 2, height, step, device=keyframe.depth.device),
-        torch.arange(step // 2, width, step, device=keyframe.depth.device),
-        indexing='ij',
-    )
-    u, v = u.reshape(-1), v.reshape(-1)
+    u, v = pixel_grid(*keyframe.depth.shape, _SAMPLES, keyframe.depth.device)
     depth, map_depth = prediction.depth[slot, v, u], keyframe.depth[v, u]
     valid = torch.isfinite(depth) & (depth > 0) & torch.isfinite(map_depth) & (map_depth > 0)
-    k = keyframe.intrinsics
-    rays = torch.stack(
-        [(u - k[0, 2]) / k[0, 0], (v - k[1, 2]) / k[1, 1], torch.ones_like(depth)], 1
-    )
+    rays = rays_through(u, v, keyframe.intrinsics)
     # The network's confidence is 1 + exp(.): what it adds to 1 is what it knows.
     weights = (prediction.confidence[slot, v, u] - 1.0).clamp_min(1e-3)
     return tuple(x[valid].double() for x in (rays, depth, map_depth, weights))

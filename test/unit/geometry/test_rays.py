@@ -1,0 +1,24 @@
+"""Rays in PyTorch are those of the NumPy cameras, at the pixels asked for."""
+
+from da3_ros.geometry.cameras import pixel_rays
+from da3_ros.geometry.rays import pixel_grid, rays_through
+import numpy as np
+import pytest
+import torch
+
+K = np.array([[300.0, 0.0, 162.0], [0.0, 310.0, 118.0], [0.0, 0.0, 1.0]])
+
+
+@pytest.mark.parametrize('count', [1, 500, 10**9])
+def test_rays_are_those_of_the_camera(count: int) -> None:
+    u, v = pixel_grid(24, 32, count, torch.device('cpu'))
+    assert len(u) <= 24 * 32
+    assert 0 <= int(u.min()) <= int(u.max()) < 32
+    assert 0 <= int(v.min()) <= int(v.max()) < 24
+    expected = pixel_rays(K, 24, 32)[v.numpy(), u.numpy()]
+    np.testing.assert_allclose(rays_through(u, v, K), expected, atol=1e-6)
+
+
+def test_grid_is_about_as_large_as_asked() -> None:
+    u, _ = pixel_grid(280, 504, 2000, torch.device('cpu'))
+    assert 1500 < len(u) < 3000
