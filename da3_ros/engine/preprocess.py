@@ -9,13 +9,12 @@ from dataclasses import dataclass
 
 import cv2
 from da3_ros.errors import InputError
+from da3_ros.model.presets import IMAGE_MEAN, IMAGE_STD
 import numpy as np
 import torch
 from torch import Tensor
 
 PATCH = 14
-MEAN = (0.485, 0.456, 0.406)  # of ImageNet, RGB
-STD = (0.229, 0.224, 0.225)
 METHODS = ('upper_bound_resize', 'upper_bound_crop', 'lower_bound_resize', 'lower_bound_crop')
 
 
@@ -119,7 +118,7 @@ def preprocess(
 def normalise(rgb: np.ndarray) -> Tensor:
     """Turn (h, w, 3) uint8 into (3, h, w) float32 of mean 0 and deviation 1 over ImageNet."""
     image = torch.from_numpy(np.ascontiguousarray(rgb)).permute(2, 0, 1).contiguous()
-    mean, std = torch.tensor(MEAN)[:, None, None], torch.tensor(STD)[:, None, None]
+    mean, std = torch.tensor(IMAGE_MEAN)[:, None, None], torch.tensor(IMAGE_STD)[:, None, None]
     return (image.float() / 255 - mean) / std
 
 

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from da3_ros.errors import ConfigError
 
+# ImageNet statistics of RGB in [0, 1]: what every member of the family was normalised with.
+IMAGE_MEAN = (0.485, 0.456, 0.406)
+IMAGE_STD = (0.229, 0.224, 0.225)
 HEAD_DIM = 64  # channels of one attention head, in every member of the family
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
+from da3_ros.model.presets import IMAGE_MEAN, IMAGE_STD
 from da3_ros.model.tables import table
 from da3_ros.training.cameras import sample_cameras
 from da3_ros.training.compression import compress
@@ -19,9 +20,6 @@ from da3_ros.training.scenes.sensor import expose, TRAINING_SENSOR
 import torch
 from torch import Tensor
 
-# ImageNet statistics, as the network expects them.
-MEAN = (0.485, 0.456, 0.406)
-STD = (0.229, 0.224, 0.225)
 FAR_M = 80.0
 COMPRESSED_SHARE = 0.5
 
@@ -51,7 +49,7 @@ class Windows(NamedTuple):
 @table
 def _statistics(device: torch.device, dtype: torch.dtype) -> Tensor:
     """Return mean and standard deviation, (2, 3, 1, 1)."""
-    return torch.tensor((MEAN, STD), device=device, dtype=dtype)[..., None, None]
+    return torch.tensor((IMAGE_MEAN, IMAGE_STD), device=device, dtype=dtype)[..., None, None]
 
 
 def normalise(pictures: Tensor) -> Tensor:
