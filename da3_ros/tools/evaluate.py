@@ -52,14 +52,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure, print a table, write JSON; returns the exit code."""
+    from da3_ros.engine.device import resolve_device
     from da3_ros.model import load_model
     from da3_ros.training.assessment import assess, sequence_windows, synthetic_windows
-    import torch
 
-    name = arguments.device
-    if name == 'auto':
-        name = 'cuda' if torch.cuda.is_available() else 'cpu'
-    device = torch.device(name)
+    device = resolve_device(arguments.device)
     net = load_model(arguments.model, device)
     results = []
     if arguments.synthetic:

@@ -51,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train, or measure how fast that would be; returns the exit code."""
+    from da3_ros.engine.device import resolve_device
     from da3_ros.training.config import TrainConfig
     from da3_ros.training.loop import Leg, train
     from da3_ros.training.profile import profile
@@ -61,13 +62,10 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.minutes is not None:
         assignments.append(f'minutes={arguments.minutes}')
     config = TrainConfig().with_assignments(assignments)
-    name = arguments.device
-    if name == 'auto':
-        name = 'cuda' if torch.cuda.is_available() else 'cpu'
-    ranks = Ranks.join(name)
-    device = torch.device(name)
-    if ranks.size > 1 and name == 'cuda':
-        device = torch.device(name, ranks.rank % torch.cuda.device_count())
+    device = resolve_device(arguments.device)
+    ranks = Ranks.join(device.type)
+    if ranks.size > 1 and device.type == 'cuda':
+        device = torch.device('cuda', ranks.rank % torch.cuda.device_count())
     if device.type == 'cuda':
         torch.cuda.set_device(device)
     leg = Leg(

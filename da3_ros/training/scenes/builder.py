@@ -45,12 +45,6 @@ def times(matrix: Matrix, vector: Vector) -> Vector:
     return x, y, z
 
 
-def compose(left: Matrix, right: Matrix) -> Matrix:
-    """Matrix product."""
-    columns = [times(left, column) for column in zip(*right)]
-    return tuple(zip(*columns))
-
-
 @dataclass(frozen=True)
 class Material:
     """How a surface looks. `tile_m` is the size of one texture tile; None fits it to the face."""
