@@ -28,6 +28,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--export', type=Path, metavar='FILE', help='write the averaged weights there, as float16'
     )
+    parser.add_argument(
+        '--init',
+        metavar='MODEL',
+        help="start from these weights: 'embedded' or a .safetensors file; a state that is found "
+        'in --state-dir goes first',
+    )
     parser.add_argument('--device', default='auto', help="'auto', 'cpu' or 'cuda'")
     parser.add_argument(
         '--no-compile', action='store_true', help='run the network as it is written'
@@ -59,8 +65,9 @@ def run(arguments: argparse.Namespace) -> int:
     import torch
 
     assignments = list(arguments.assignments)
-    if arguments.minutes is not None:
-        assignments.append(f'minutes={arguments.minutes}')
+    for name in ('minutes', 'init'):
+        if getattr(arguments, name) is not None:
+            assignments.append(f'{name}={getattr(arguments, name)}')
     config = TrainConfig().with_assignments(assignments)
     device = resolve_device(arguments.device)
     ranks = Ranks.join(device.type)

@@ -49,6 +49,11 @@ def save_state(
     fresh.replace(folder / STATE_FILE)
 
 
+def has_state(folder: Path) -> bool:
+    """Tell whether a run was saved in a folder."""
+    return (folder / STATE_FILE).exists()
+
+
 def saved_progress(folder: Path) -> Progress:
     """
     Return how far the run in a folder is; a folder without a state is at the start.
@@ -58,7 +63,7 @@ def saved_progress(folder: Path) -> Progress:
 
     """
     path = folder / STATE_FILE
-    if not path.exists():
+    if not has_state(folder):
         return Progress()
     return Progress(**json.loads(_metadata(path)['progress']))
 
@@ -72,7 +77,7 @@ def load_state(folder: Path, optimiser: Optimiser) -> Progress:
 
     """
     path = folder / STATE_FILE
-    if not path.exists():
+    if not has_state(folder):
         return Progress()
     if json.loads(_metadata(path)['names']) != optimiser.names:
         raise WeightsError(f"'{path}' is the state of another network; use another --state-dir.")

@@ -52,12 +52,17 @@ class TrainConfig:
     that they land wherever the throughput is. With ``steps`` > 0 they follow steps instead, which
     makes a run reproducible.
 
+    ``init`` names weights to start from, as ``load_model`` takes them ('': the prepared initial
+    state). Such a run learns on: it wants a lower ``lr``, ``curriculum=0`` for the full range of
+    motion at once, and a ``match_weight`` where the run before it ended (``final_match_weight``).
+
     Raises:
         ConfigError: if a value is out of its range.
 
     """
 
     model: str = 'embedded'
+    init: str = ''
     minutes: float = 20.0
     steps: int = 0
     seed: int = 0

@@ -1,13 +1,17 @@
 """
-The state a network starts from: what a short run would spend its first minutes learning.
+The state a network starts from: weights of before, or what a short run would learn first.
 
 Cross-view heads start as a search for similar patches, patch filters and positions smooth,
 residual branches quiet, cameras near the identity, confidence near 1.
 """
 
+from dataclasses import replace
 import math
 
+from da3_ros.errors import WeightsError
+from da3_ros.model import load_model
 from da3_ros.model.da3 import AnyViewNetwork
+from da3_ros.model.presets import ModelConfig
 import torch
 from torch import Tensor
 
@@ -72,3 +76,31 @@ def initialise(net: AnyViewNetwork, seed: int) -> AnyViewNetwork:
     ray_bias = net.head.ray_output.last.bias
     ray_bias[:6] = torch.tensor((0.0, 0.0, 1.0, 0.0, 0.0, 0.0))
     return net
+
+
+def initial_network(network: ModelConfig, seed: int, init: str = '') -> AnyViewNetwork:
+    """
+    Make a float32 network on the CPU, ready to be trained, that starts from weights or a seed.
+
+    Args:
+        network: what to build.
+        seed: of what starts at random.
+        init: 'embedded', a Hugging Face id, a directory or a .safetensors file to start from; ''
+            for the prepared initial state.
+
+    Raises:
+        WeightsError: if the weights are missing, damaged, or of another network.
+
+    """
+    if not init:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return initialise(AnyViewNetwork(network), seed)
+    net = load_model(init)
+    # A name and a resolution change no weight.
+    if replace(net.config, name=network.name, resolution=network.resolution) != network:
+        raise WeightsError(
+            f"init: '{init}' holds {net.config.name}, with other constants than the network that "
+            f'is trained ({network.name}); give weights of that network, or set model.'
+        )
+    return net.train().requires_grad_()

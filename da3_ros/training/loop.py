@@ -19,12 +19,19 @@ import random
 import time
 
 from da3_ros.model.da3 import AnyViewNetwork
-from da3_ros.training.checkpoint import export, load_state, Progress, save_state, saved_progress
+from da3_ros.training.checkpoint import (
+    export,
+    has_state,
+    load_state,
+    Progress,
+    save_state,
+    saved_progress,
+)
 from da3_ros.training.compiled import compile_network, compiled_renderer, load_cache, save_cache
 from da3_ros.training.config import Bucket, TrainConfig
 from da3_ros.training.data import Windows, WindowSource
 from da3_ros.training.heldout import held_out_windows, HeldOutConfig
-from da3_ros.training.initial import initialise
+from da3_ros.training.initial import initial_network
 from da3_ros.training.journal import Journal
 from da3_ros.training.optimiser import Optimiser
 from da3_ros.training.pool import PoolConfig, ScenePool
@@ -67,11 +74,15 @@ class Leg:
     ranks: Ranks = Ranks()
 
 
-def build(config: TrainConfig, device: torch.device) -> tuple[AnyViewNetwork, Optimiser]:
-    """Make the network in its initial state, in training precision, with its optimiser."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        net = initialise(AnyViewNetwork(config.network), config.seed)
+def build(
+    config: TrainConfig, device: torch.device, resumes: bool = False
+) -> tuple[AnyViewNetwork, Optimiser]:
+    """
+    Make the network in its initial state, in training precision, with its optimiser.
+
+    A run that ``resumes`` does not ask for the weights it once started from.
+    """
+    net = initial_network(config.network, config.seed, '' if resumes else config.init)
     masters = [p.detach().clone() for p in net.parameters()]
     net = net.to(device)
     if device.type == 'cuda':
@@ -106,9 +117,10 @@ class Run:
 
     def __init__(self, config: TrainConfig, leg: Leg, pool: ScenePool, journal: Journal) -> None:
         self._config, self._leg, self._pool, self._journal = config, leg, pool, journal
-        self._net, self._optimiser = build(config, leg.device)
+        resumes = leg.state_dir is not None and has_state(leg.state_dir)
+        self._net, self._optimiser = build(config, leg.device, resumes)
         self.progress = Progress()
-        if leg.state_dir is not None:
+        if resumes:
             self.progress = load_state(leg.state_dir, self._optimiser)
         self._judge = AnyViewNetwork(config.network).to(leg.device).eval()
         self._renderer = render

@@ -54,6 +54,27 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path) -> None:
         train(replace(CONFIG, model='embedded'), Leg(CPU, parts))
 
 
+def test_a_run_starts_from_given_weights_and_resumes_from_its_own(tmp_path: Path) -> None:
+    first = tmp_path / 'first.safetensors'
+    train(CONFIG, Leg(CPU, export_to=first, stop_after_steps=2))
+    config = replace(CONFIG, init=str(first))
+    given = dict(load_model(first).named_parameters())
+    net, optimiser = build(config, CPU)
+    for name, place in zip(optimiser.names, optimiser.views(optimiser.masters)):
+        torch.testing.assert_close(place, given[name].detach(), rtol=0, atol=0)
+    assert torch.equal(optimiser.average, optimiser.masters)
+    assert all(p.requires_grad for p in net.parameters())
+
+    state = tmp_path / 'state'
+    train(config, Leg(CPU, state, stop_after_steps=1))
+    first.unlink()  # a run that goes on needs it no more
+    assert train(config, Leg(CPU, state, stop_after_steps=2)).step == 2
+    with pytest.raises(WeightsError, match='first.safetensors'):
+        train(config, Leg(CPU))
+    with pytest.raises(WeightsError, match='da3-embedded'):
+        build(replace(CONFIG, init='embedded'), CPU)
+
+
 def test_every_parameter_gets_a_gradient() -> None:
     net, _ = build(CONFIG, CPU)
     windows = held_out_windows(HeldOutConfig(2, 3, 56, 70, 1, 16, 1), CPU)
