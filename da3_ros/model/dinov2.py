@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from da3_ros.model.layers import Block, LayerNorm, Mlp, SwiGlu
 from da3_ros.model.presets import HEAD_DIM, ModelConfig
-from da3_ros.model.tables import global_rope, local_rope
+from da3_ros.model.tables import global_rope, local_rope, Rope
 import torch
 from torch import nn, Tensor
 import torch.nn.functional as F
@@ -42,6 +42,20 @@ class Tap(NamedTuple):
 
     local: Tensor
     mixed: Tensor
+
+
+class Reading(NamedTuple):
+    """
+    What the heads read of the taps, and nothing else.
+
+    Attributes:
+        features: the dense head's input, four of (B, v, P, 2C), for some of the views.
+        cameras: the camera decoder's input, (B, V, 2C).
+
+    """
+
+    features: tuple[Tensor, ...]
+    cameras: Tensor
 
 
 def resize_position_table(table: Tensor, rows: int, columns: int) -> Tensor:
@@ -170,18 +184,64 @@ class DinoV2(nn.Module):
             The four taps, in the order of ``out_layers``.
 
         """
-        batch, views = tokens.shape[:2]
+        return self.mix(self.enter(tokens, camera_tokens, grid), grid)
+
+    def enter(self, tokens: Tensor, camera_tokens: Tensor, grid: tuple[int, int]) -> Tensor:
+        """
+        Give each view its camera token, and run what is left before views first see each other.
+
+        (B, V, N, C) and (B, V, C) -> (B, V, N, C). Depends on a view and its token alone: for a
+        view that keeps its role the result may be kept.
+        """
         x = torch.cat((camera_tokens.to(tokens.dtype)[:, :, None], tokens[:, :, 1:]), dim=2)
+        for i in range(self.config.alt_start, self.first_global):
+            x = self._run_local(i, x.flatten(0, 1), grid).unflatten(0, x.shape[:2])
+        return x
+
+    def mix(self, x: Tensor, grid: tuple[int, int]) -> tuple[Tap, ...]:
+        """Run the blocks from the first that mixes views on: (B, V, N, C) -> the four taps."""
         local, taps = x, []
-        for i in range(self.config.alt_start, self.config.depth):
-            if self.is_global(i):
-                x = self._run_global(i, x)
-            else:
-                x = self._run_local(i, x.flatten(0, 1), grid).unflatten(0, (batch, views))
-                local = x
+        for i in range(self.first_global, self.config.depth):
+            local, x = self._advance(i, local, x, grid)
             if i in self.config.out_layers:
                 taps.append(Tap(local, x))
         return tuple(taps)
+
+    def read(self, x: Tensor, views: Tensor, grid: tuple[int, int]) -> Reading:
+        """
+        Run the same blocks for what the heads read: all cameras, and ``views`` (v,) densely.
+
+        The last block computes nothing else. Its other tokens are keys and values only.
+        """
+        local, features = x, []
+        last = self.config.out_layers[-1]
+        for i in range(self.first_global, last):
+            local, x = self._advance(i, local, x, grid)
+            if i in self.config.out_layers:
+                features.append(self._dense_input(local[:, views, 1:], x[:, views, 1:]))
+        count, tokens = x.shape[1:3]
+        places = torch.arange(count * tokens, device=x.device).view(count, tokens)
+        rows = torch.cat((places[:, 0], places[views, 1:].flatten()))  # (V + v P,)
+        rope = self._global_rope(last, count, tokens, x.device)
+        mixed = self.blocks[last](x.flatten(1, 2), rope, rows)  # (B, V + v P, C)
+        patches = mixed[:, count:].unflatten(1, (len(views), tokens - 1))
+        features.append(self._dense_input(local[:, views, 1:], patches))
+        cameras = torch.cat((local[:, :, 0], mixed[:, :count]), dim=-1)
+        return Reading(tuple(features), cameras)
+
+    @property
+    def first_global(self) -> int:
+        """The first block that attends across views."""
+        return self.config.alt_start | 1
+
+    def _advance(
+        self, index: int, local: Tensor, x: Tensor, grid: tuple[int, int]
+    ) -> tuple[Tensor, Tensor]:
+        """Run one block; returns the output of the last single-view block, and of this one."""
+        if self.is_global(index):
+            return local, self._run_global(index, x)
+        x = self._run_local(index, x.flatten(0, 1), grid).unflatten(0, x.shape[:2])
+        return x, x
 
     def _run_local(self, index: int, x: Tensor, grid: tuple[int, int]) -> Tensor:
         """Attend inside each view: (B*V, N, C) -> same."""
@@ -192,16 +252,26 @@ class DinoV2(nn.Module):
     def _run_global(self, index: int, x: Tensor) -> Tensor:
         """Attend across the views: (B, V, N, C) -> same."""
         views, tokens = x.shape[1:3]
-        has_rope = index >= self.config.rope_start
-        rope = global_rope(views, tokens - 1, HEAD_DIM, x.device) if has_rope else None
+        rope = self._global_rope(index, views, tokens, x.device)
         return self.blocks[index](x.flatten(1, 2), rope).unflatten(1, (views, tokens))
+
+    def _global_rope(
+        self, index: int, views: int, tokens: int, device: torch.device
+    ) -> Rope | None:
+        if index < self.config.rope_start:
+            return None
+        return global_rope(views, tokens - 1, HEAD_DIM, device)
 
     # -- what the heads read ------------------------------------------------------------------
 
     def patch_features(self, tap: Tap, views: Sequence[int] | None = None) -> Tensor:
         """Return the dense head's input, (B, v, P, 2C): the local half raw, the other normed."""
         local, mixed = (half if views is None else select_views(half, views) for half in tap)
-        return torch.cat((local[:, :, 1:], self.norm(mixed[:, :, 1:])), dim=-1)
+        return self._dense_input(local[:, :, 1:], mixed[:, :, 1:])
+
+    def _dense_input(self, local: Tensor, mixed: Tensor) -> Tensor:
+        """Patches of a tap, (B, v, P, C) twice -> (B, v, P, 2C)."""
+        return torch.cat((local, self.norm(mixed)), dim=-1)
 
     def camera_features(self, tap: Tap) -> Tensor:
         """Return the camera decoder's input, (B, V, 2C): both camera slots, not normed."""

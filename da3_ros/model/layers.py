@@ -92,15 +92,32 @@ class Attention(nn.Module):
         self.k_norm = LayerNorm(dim // heads, eps=1e-5) if qk_norm else nn.Identity()
         self.proj = Linear(dim, dim)
 
-    def forward(self, x: Tensor, rope: Rope | None = None) -> Tensor:
-        """(M, T, C) -> (M, T, C); ``rope`` holds one row per token."""
-        qkv = self.qkv(x).unflatten(-1, (3, self.heads, -1))  # (M, T, 3, h, D)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # (M, h, T, D) each
+    def forward(self, x: Tensor, rope: Rope | None = None, rows: Tensor | None = None) -> Tensor:
+        """
+        (M, T, C) -> (M, T, C); ``rope`` holds one row per token.
+
+        With ``rows`` (R,) only those tokens ask, and the result is theirs, (M, R, C).
+        """
+        if rows is None:
+            qkv = self.qkv(x).unflatten(-1, (3, self.heads, -1))  # (M, T, 3, h, D)
+            q, k, v = qkv.permute(2, 0, 3, 1, 4)  # (M, h, T, D) each
+        else:
+            q, k, v = self._project_rows(x, rows)
         q, k = self.q_norm(q), self.k_norm(k)
         if rope is not None:
-            q, k = rotate(q, rope), rotate(k, rope)
+            q = rotate(q, rope if rows is None else Rope(rope.cos[rows], rope.sin[rows]))
+            k = rotate(k, rope)
         mixed = F.scaled_dot_product_attention(q.to(v.dtype), k.to(v.dtype), v)
-        return self.proj(mixed.transpose(1, 2).flatten(2))  # (M, T, C)
+        return self.proj(mixed.transpose(1, 2).flatten(2))  # (M, T or R, C)
+
+    def _project_rows(self, x: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return queries of some tokens (M, h, R, D), keys and values of all (M, h, T, D)."""
+        weight, bias, dim = self.qkv.weight, self.qkv.bias, x.shape[-1]
+        x = x.to(weight.dtype)
+        q = F.linear(x[:, rows], weight[:dim], bias[:dim]).unflatten(-1, (self.heads, -1))
+        kv = F.linear(x, weight[dim:], bias[dim:]).unflatten(-1, (2, self.heads, -1))
+        k, v = kv.permute(2, 0, 3, 1, 4)
+        return q.transpose(1, 2), k, v
 
 
 class Block(nn.Module):
@@ -121,7 +138,8 @@ class Block(nn.Module):
         self.mlp = ffn
         self.ls2 = LayerScale(dim)
 
-    def forward(self, x: Tensor, rope: Rope | None = None) -> Tensor:
-        """(M, T, C) -> (M, T, C), float32."""
-        x = x + self.ls1(self.attn(self.norm1(x), rope))
+    def forward(self, x: Tensor, rope: Rope | None = None, rows: Tensor | None = None) -> Tensor:
+        """(M, T, C) -> (M, T, C), float32; with ``rows`` (R,) only those, (M, R, C)."""
+        mixed = self.attn(self.norm1(x), rope, rows)
+        x = (x if rows is None else x[:, rows]) + self.ls1(mixed)
         return x + self.ls2(self.mlp(self.norm2(x)))
