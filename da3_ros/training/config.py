@@ -25,6 +25,26 @@ BUCKETS = (
     Bucket(3, 224, 168, 0.09),
 )
 TINY_BUCKETS = (Bucket(2, 56, 70, 0.5), Bucket(3, 70, 56, 0.5))
+CHOICES = {'depth_loss': ('log', 'absolute'), 'clipping': ('module', 'global')}
+
+
+def single_view_buckets(buckets: tuple[Bucket, ...]) -> tuple[Bucket, ...]:
+    """Return buckets of single views, of the same sizes in the same shares."""
+    shares: dict[tuple[int, int], float] = {}
+    for bucket in buckets:
+        size = bucket.height, bucket.width
+        shares[size] = shares.get(size, 0.0) + bucket.share
+    return tuple(Bucket(1, *size, share) for size, share in shares.items())
+
+
+def _truth(text: str) -> bool:
+    """Read true or false; raises ValueError for anything else."""
+    if text.lower() not in ('true', 'false'):
+        raise ValueError(text)
+    return text.lower() == 'true'
+
+
+_READERS = {bool: _truth}
 
 # For tests and demonstrations on a CPU: the same parts, next to nothing of each.
 TINY = ModelConfig(
@@ -56,6 +76,14 @@ class TrainConfig:
     state). Such a run learns on: it wants a lower ``lr``, ``curriculum=0`` for the full range of
     motion at once, and a ``match_weight`` where the run before it ended (``final_match_weight``).
 
+    ``corrupted_share`` of the windows have depth as bad sensors give it for their label, or, with
+    ``teacher`` (weights as ``load_model`` takes them), what a teacher makes of it. ``monocular``
+    trains such a teacher: single views, depth alone, whatever its scale.
+
+    A network from scratch needs ``prepared_start``, a small ``camera_gain``, depth compared as a
+    logarithm, gradients clipped by module, ``match_weight`` and ``curriculum``: each of them can
+    be switched off, to see what it is worth.
+
     Raises:
         ConfigError: if a value is out of its range.
 
@@ -63,6 +91,9 @@ class TrainConfig:
 
     model: str = 'embedded'
     init: str = ''
+    monocular: bool = False
+    prepared_start: bool = True
+    camera_gain: float = 0.05
     minutes: float = 20.0
     steps: int = 0
     seed: int = 0
@@ -73,6 +104,8 @@ class TrainConfig:
     texture_variants: int = 20
     texture_side: int = 256
     samples_per_side: int = 2
+    corrupted_share: float = 0.0
+    teacher: str = ''
     known_pose_share: float = 0.2
     curriculum: float = 0.5
     # optimiser
@@ -83,9 +116,11 @@ class TrainConfig:
     beta1: float = 0.9
     beta2: float = 0.95
     max_grad_norm: float = 1.0
+    clipping: str = 'module'
     jump: float = 4.0
     ema: float = 0.999
     # losses
+    depth_loss: str = 'log'
     depth_weight: float = 1.0
     gradient_weight: float = 1.0
     ray_weight: float = 1.0
@@ -107,6 +142,14 @@ class TrainConfig:
         """Refuse values that no run can have."""
         if self.model not in NETWORKS:
             raise ConfigError(f"model: expected one of {', '.join(NETWORKS)}, got '{self.model}'.")
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                known = ' or '.join(choices)
+                raise ConfigError(f"{name}: expected {known}, got '{getattr(self, name)}'.")
+        if not 0 <= self.corrupted_share <= 1:
+            raise ConfigError(f'corrupted_share: expected [0, 1], got {self.corrupted_share}.')
+        if self.teacher and not self.corrupted_share:
+            raise ConfigError('teacher: has nothing to teach while corrupted_share is 0; set it.')
         positive = ('minutes', 'views_per_step', 'scenes', 'lr', 'texture_variants')
         for name in positive:
             if getattr(self, name) <= 0:
@@ -123,7 +166,8 @@ class TrainConfig:
     @property
     def buckets(self) -> tuple[Bucket, ...]:
         """The shapes of the windows."""
-        return TINY_BUCKETS if self.model == 'tiny' else BUCKETS
+        buckets = TINY_BUCKETS if self.model == 'tiny' else BUCKETS
+        return single_view_buckets(buckets) if self.monocular else buckets
 
     def windows(self, bucket: Bucket) -> int:
         """Count the windows of a step; all buckets have the same number of pictures a step."""
@@ -144,7 +188,7 @@ class TrainConfig:
             if name not in types:
                 raise ConfigError(f"--set: there is no '{name}'; known: {', '.join(types)}.")
             try:
-                values[name] = types[name](text)
+                values[name] = _READERS.get(types[name], types[name])(text)
             except ValueError as error:
                 raise ConfigError(
                     f"--set {name}: expected {types[name].__name__}, got '{text}'."

@@ -2,7 +2,7 @@
 The state a network starts from: weights of before, or what a short run would learn first.
 
 Cross-view heads start as a search for similar patches, patch filters and positions smooth,
-residual branches quiet, cameras near the identity, confidence near 1.
+residual branches quiet, confidence near 1; cameras near the identity.
 """
 
 from dataclasses import replace
@@ -11,14 +11,13 @@ import math
 from da3_ros.errors import WeightsError
 from da3_ros.model import load_model
 from da3_ros.model.da3 import AnyViewNetwork
-from da3_ros.model.presets import ModelConfig
+from da3_ros.training.config import TrainConfig
 import torch
 from torch import Tensor
 
 QK_GAIN = 1.4
 LAYER_SCALE = 0.3
 POSITION_GAIN = 0.4
-CAMERA_GAIN = 0.05
 CONFIDENCE_LOGIT = -2.0  # confidence 1 + exp(-2)
 FREQUENCIES = 6  # of a patch filter, each way
 
@@ -66,10 +65,6 @@ def initialise(net: AnyViewNetwork, seed: int) -> AnyViewNetwork:
                 parameter[dim : 2 * dim] = parameter[:dim]
             block.attn.q_norm.weight.fill_(QK_GAIN)
             block.attn.k_norm.weight.fill_(QK_GAIN)
-    decoder = net.camera_decoder
-    for layer in (decoder.centre, decoder.quaternion, decoder.fov):
-        layer.weight.mul_(CAMERA_GAIN)
-    decoder.centre.bias.zero_()
     for output, channel in ((net.head.depth_output.last, 1), (net.head.ray_output.last, 6)):
         output.bias[channel] = CONFIDENCE_LOGIT
         output.weight[channel] *= 0.1
@@ -78,24 +73,34 @@ def initialise(net: AnyViewNetwork, seed: int) -> AnyViewNetwork:
     return net
 
 
-def initial_network(network: ModelConfig, seed: int, init: str = '') -> AnyViewNetwork:
+@torch.no_grad()
+def quiet_cameras(net: AnyViewNetwork, gain: float) -> AnyViewNetwork:
+    """Let cameras start near the identity (by a small gain): their gradient would drown others."""
+    decoder = net.camera_decoder
+    for layer in (decoder.centre, decoder.quaternion, decoder.fov):
+        layer.weight.mul_(gain)
+    decoder.centre.bias.zero_()
+    return net
+
+
+def initial_network(config: TrainConfig, resumes: bool = False) -> AnyViewNetwork:
     """
     Make a float32 network on the CPU, ready to be trained, that starts from weights or a seed.
 
-    Args:
-        network: what to build.
-        seed: of what starts at random.
-        init: 'embedded', a Hugging Face id, a directory or a .safetensors file to start from; ''
-            for the prepared initial state.
+    A run that ``resumes`` does not ask for the weights it once started from.
 
     Raises:
         WeightsError: if the weights are missing, damaged, or of another network.
 
     """
-    if not init:
+    network, init = config.network, config.init
+    if not init or resumes:
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            return initialise(AnyViewNetwork(network), seed)
+            torch.manual_seed(config.seed)
+            net = AnyViewNetwork(network)
+            if config.prepared_start:
+                initialise(net, config.seed)
+            return quiet_cameras(net, config.camera_gain)
     net = load_model(init)
     # A name and a resolution change no weight.
     if replace(net.config, name=network.name, resolution=network.resolution) != network:

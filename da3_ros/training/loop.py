@@ -1,7 +1,7 @@
 """
 Training: from a configuration to a checkpoint, in as many legs as it takes.
 
-    pool of scenes ─ WindowSource ─ windows ─ Trainer ─ optimiser     (on the device, no host sync)
+    pool of scenes ─ WindowSource ─ Labels ─ windows ─ Trainer ─ optimiser  (all on the device)
     step, elapsed time ─ rates ───────────────┘          │
                                         metrics ── journal, every few seconds
 
@@ -33,6 +33,7 @@ from da3_ros.training.data import Windows, WindowSource
 from da3_ros.training.heldout import held_out_windows, HeldOutConfig
 from da3_ros.training.initial import initial_network
 from da3_ros.training.journal import Journal
+from da3_ros.training.labels import Labels, read_teacher
 from da3_ros.training.optimiser import Optimiser
 from da3_ros.training.pool import PoolConfig, ScenePool
 from da3_ros.training.ranks import Ranks
@@ -77,12 +78,8 @@ class Leg:
 def build(
     config: TrainConfig, device: torch.device, resumes: bool = False
 ) -> tuple[AnyViewNetwork, Optimiser]:
-    """
-    Make the network in its initial state, in training precision, with its optimiser.
-
-    A run that ``resumes`` does not ask for the weights it once started from.
-    """
-    net = initial_network(config.network, config.seed, '' if resumes else config.init)
+    """Make the network in its initial state, in training precision, with its optimiser."""
+    net = initial_network(config, resumes)
     masters = [p.detach().clone() for p in net.parameters()]
     net = net.to(device)
     if device.type == 'cuda':
@@ -124,6 +121,7 @@ class Run:
             self.progress = load_state(leg.state_dir, self._optimiser)
         self._judge = AnyViewNetwork(config.network).to(leg.device).eval()
         self._renderer = render
+        self._labels = Labels(config.corrupted_share, read_teacher(config.teacher, leg.device))
         torch.backends.cudnn.benchmark = True  # shapes are few and fixed
         if leg.compile and leg.device.type == 'cuda':
             compile_network(self._net)
@@ -154,7 +152,7 @@ class Run:
             self._config.known_pose_share,
             self._renderer,
         )
-        draw = Captured(lambda: source(self._ease), self._leg.device, pool)
+        draw = Captured(lambda: self._labels(source(self._ease)), self._leg.device, pool)
         if self._leg.device.type == 'cuda':
             draw()
         learn = Captured(lambda: self.trainer.learn(draw.result), self._leg.device, pool)
@@ -243,8 +241,9 @@ class Run:
                 shape = HeldOutConfig(config.validation_scenes, 4, 56, 70, 1, 32, 1)
             self._heldout = held_out_windows(shape, self._leg.device)
         self._optimiser.load_average(self._judge)
+        most = 1 if config.monocular else self._heldout.images.shape[1]
         for views, known in VALIDATED:
-            if views <= self._heldout.images.shape[1]:
+            if views <= most:
                 scores = validate(self._judge, self._heldout, views, known)
                 kind = f'held-out N={views}{" known" if known else ""}'
                 self._journal.write(kind, self._fraction(), scores)

@@ -3,9 +3,9 @@ What training minimises: depth, its gradient, rays, points and cameras, as the p
 
 L = L_depth + L_gradient + L_ray + L_point + L_camera (paper, section 3), all L1; depth and rays
 are weighted by the predicted confidence c as c |error| - lambda log c. Where this departs from the
-paper: depth is compared as a logarithm (an absolute error has no gradient where depth is small);
-points and camera centres relative to their distance (far points and wide baselines would drown
-the near ones that registration lives on).
+paper: depth is compared as a logarithm (an absolute error, which ``depth_loss`` also has, gives no
+gradient where depth is small); points and camera centres relative to their distance (far points
+and wide baselines would drown the near ones that registration lives on).
 
 Shapes: B windows, V views, H x W pixels, h x w rays a view.
 """
@@ -57,6 +57,23 @@ def depth_residual(outputs: Outputs, targets: Targets) -> Tensor:
     return torch.where(targets.valid, residual, 0)
 
 
+def compared_depth(outputs: Outputs, targets: Targets, config: TrainConfig) -> Tensor:
+    """
+    Return the residual of depth (B, V, H, W) that is minimised, 0 where invalid.
+
+    Of a monocular teacher it is free of scale, view by view: its median is taken away.
+    """
+    if config.depth_loss == 'log':
+        residual = depth_residual(outputs, targets)
+    else:
+        residual = torch.where(targets.valid, outputs.depth - targets.depth, 0)
+    if not config.monocular:
+        return residual
+    known = torch.where(targets.valid, residual.detach(), torch.nan).flatten(2)
+    middle = known.nanmedian(2).values[..., None, None]
+    return torch.where(targets.valid, residual - middle, 0)
+
+
 def gradient_loss(residual: Tensor, valid: Tensor) -> Tensor:
     """Mean change of the residual between neighbours, at a few distances."""
     terms = []
@@ -103,9 +120,14 @@ def camera_errors(outputs: Outputs, targets: Targets) -> CameraErrors:
 
 
 def losses(outputs: Outputs, targets: Targets, config: TrainConfig) -> dict[str, Tensor]:
-    """Weighted terms () by name; their sum is what is minimised."""
+    """
+    Weighted terms () by name; their sum is what is minimised.
+
+    A monocular teacher learns depth alone: its other terms are 0.
+    """
     balance = config.confidence_weight
-    residual = depth_residual(outputs, targets)
+    whole = 0.0 if config.monocular else 1.0
+    residual = compared_depth(outputs, targets, config)
     depth = weighted_by_confidence(residual.abs(), outputs.depth_conf, balance)
     rays = weighted_by_confidence(ray_errors(outputs, targets), outputs.ray_conf, balance)
     points = point_errors(outputs, targets)
@@ -116,7 +138,7 @@ def losses(outputs: Outputs, targets: Targets, config: TrainConfig) -> dict[str,
     return {
         'depth': config.depth_weight * masked_mean(depth, targets.valid),
         'gradient': config.gradient_weight * gradient_loss(residual, targets.valid),
-        'ray': config.ray_weight * rays.mean(),
-        'point': config.point_weight * masked_mean(points, targets.point_valid),
-        'camera': config.camera_weight * camera,
+        'ray': whole * config.ray_weight * rays.mean(),
+        'point': whole * config.point_weight * masked_mean(points, targets.point_valid),
+        'camera': whole * config.camera_weight * camera,
     }

@@ -114,15 +114,15 @@ class Optimiser:
         return norms
 
     def _clip(self, gradients: list[Tensor]) -> Tensor:
-        """Clip the gradients of each module in place; returns the norms before."""
+        """Clip the gradients of each module, or all as one; returns the modules' norms before."""
         norms = torch._foreach_norm(gradients)
-        found = []
-        for group in self._groups.values():
-            norm = torch.stack([norms[i] for i in group]).norm()
-            share = (self._config.max_grad_norm / norm.nan_to_num(1.0)).clamp_max(1)
+        groups = self._groups.values()
+        found = torch.stack([torch.stack([norms[i] for i in group]).norm() for group in groups])
+        whole = found.norm().expand_as(found) if self._config.clipping == 'global' else found
+        shares = (self._config.max_grad_norm / whole.nan_to_num(1.0)).clamp_max(1)
+        for group, share in zip(groups, shares.unbind(), strict=True):
             torch._foreach_mul_([gradients[i] for i in group], share)
-            found.append(norm)
-        return torch.stack(found)
+        return found
 
     @torch.no_grad()
     def load_average(self, net: nn.Module) -> None:

@@ -103,3 +103,29 @@ def test_a_window_without_any_depth_gives_a_finite_loss(windows: Windows) -> Non
     gradients = torch.autograd.grad(total, outputs, allow_unused=True)
     assert total.isfinite()
     assert all(g is None or bool(g.isfinite().all()) for g in gradients)
+
+
+def test_a_teacher_learns_depth_of_any_scale_and_nothing_else(targets: Targets) -> None:
+    config = TrainConfig(monocular=True)
+    factors = torch.tensor([[0.5, 2.0, 3.0], [1.0, 7.0, 0.1]])[..., None, None]
+    outputs = exact(targets)._replace(
+        depth=targets.depth * factors, rays=targets.rays + 1, cameras=targets.cameras + 1
+    )
+    assert all(abs(float(term)) < 1e-5 for term in losses(outputs, targets, config).values())
+    wrong = outputs._replace(depth=outputs.depth.square())
+    assert float(losses(wrong, targets, config)['depth']) > 0.05
+
+
+def test_absolute_depth_counts_far_errors_more(targets: Targets) -> None:
+    far = targets.valid & (targets.depth > targets.depth[targets.valid].median())
+
+    def loss(kind: str, mask: torch.Tensor) -> float:
+        outputs = exact(targets)
+        outputs = outputs._replace(depth=outputs.depth * torch.where(mask, 1.1, 1.0))
+        return float(losses(outputs, targets, TrainConfig(depth_loss=kind))['depth'])
+
+    near = targets.valid & ~far
+    balance = far.sum() / near.sum()
+    assert loss('log', far) == pytest.approx(loss('log', near) * float(balance), rel=1e-3)
+    assert loss('absolute', far) > 1.5 * loss('absolute', near) * float(balance)
+    assert loss('absolute', torch.zeros_like(far)) == pytest.approx(0, abs=1e-6)

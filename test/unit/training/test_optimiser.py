@@ -60,6 +60,15 @@ def test_each_module_is_clipped_by_its_own_norm(net: nn.Module) -> None:
     torch.testing.assert_close(moments['two.weight'], 0.1 * loud[index])
 
 
+def test_all_modules_can_be_clipped_as_one(net: nn.Module) -> None:
+    ours = optimiser_of(net, max_grad_norm=1.0, clipping='global')
+    loud = [g * 1e3 if n.startswith('one') else g for n, g in zip(ours.names, gradients(ours, 0))]
+    norms = take_step(ours, loud, LR, EMA, ON)
+    whole = float(norms.norm())
+    for moment, gradient in zip(ours.views(ours.first), loud):
+        torch.testing.assert_close(moment, 0.1 * gradient / whole)
+
+
 @pytest.mark.parametrize('harm', [float('nan'), float('inf'), 1e4])
 def test_a_harmful_step_changes_nothing(net: nn.Module, harm: float) -> None:
     ours = optimiser_of(net)

@@ -75,6 +75,25 @@ def test_a_run_starts_from_given_weights_and_resumes_from_its_own(tmp_path: Path
         build(replace(CONFIG, init='embedded'), CPU)
 
 
+def test_each_part_of_the_prepared_start_can_be_left_out() -> None:
+    nets = {
+        name: build(replace(CONFIG, **changes), CPU)[0]
+        for name, changes in {
+            'all': {},
+            'plain': {'prepared_start': False},
+            'loud': {'camera_gain': 1.0},
+        }.items()
+    }
+    first = {name: net.backbone.blocks[5].attn.qkv.weight for name, net in nets.items()}
+    dim = CONFIG.network.embed_dim
+    is_search = {n: torch.equal(w[:dim], w[dim : 2 * dim]) for n, w in first.items()}
+    assert is_search == {'all': True, 'plain': False, 'loud': True}
+    size = {
+        n: float(net.camera_decoder.quaternion.weight.detach().norm()) for n, net in nets.items()
+    }
+    assert size['all'] == pytest.approx(size['plain']) == pytest.approx(0.05 * size['loud'])
+
+
 def test_every_parameter_gets_a_gradient() -> None:
     net, _ = build(CONFIG, CPU)
     windows = held_out_windows(HeldOutConfig(2, 3, 56, 70, 1, 16, 1), CPU)
@@ -144,6 +163,8 @@ def test_schedules_land_where_the_plan_ends() -> None:
 
 def test_assignments_are_checked() -> None:
     assert TrainConfig().with_assignments(['lr=1e-4', 'model=tiny']).lr == 1e-4
-    for wrong in ('speed=3', 'lr=fast', 'lr=-1', 'model=huge'):
+    assert not TrainConfig().with_assignments(['prepared_start=False']).prepared_start
+    wrong_ones = ('speed=3', 'lr=fast', 'lr=-1', 'model=huge', 'monocular=2', 'clipping=none')
+    for wrong in wrong_ones:
         with pytest.raises(ConfigError):
             TrainConfig().with_assignments([wrong])
