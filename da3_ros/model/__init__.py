@@ -1,4 +1,4 @@
-"""The Depth Anything 3 any-view networks: images of one scene in, depth, rays and cameras out."""
+"""The Depth Anything 3 networks: images of one scene in, depth, rays and cameras out."""
 
 from da3_ros.model.prediction import Prediction
 from da3_ros.model.presets import ModelConfig, PRESETS

@@ -4,49 +4,50 @@ The any-view network of Depth Anything 3.
     known cameras ─ camera_encoder ─┐ (else the role: reference or not)
     images ─ backbone.prefix ───────┴─ backbone.suffix ─ taps ─┬─ head.pyramid ─┬─ head.depth
                                                                │                └─ head.rays
-                                                               └─ camera_decoder ─ cameras
+                                                               ├─ camera_decoder ─ cameras
+                                                               └─ gaussian_head (giant only)
 
 Shapes: B batch, V views, H x W pixels, P patches of a view, C channels of the trunk.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 
 from da3_ros.model.camera_head import CameraDecoder, CameraEncoder, Cameras, decode_cameras
 from da3_ros.model.dinov2 import DinoV2, select_views, Tap
 from da3_ros.model.dpt_head import DenseOutput, DualDptHead
-from da3_ros.model.inputs import check_cameras, check_depth_views, check_images, check_options
+from da3_ros.model.gaussian_head import GaussianHead
+from da3_ros.model.gaussians import gaussians_from_raw
+from da3_ros.model.inputs import (
+    check_cameras,
+    check_depth_views,
+    check_gaussians,
+    check_images,
+    check_options,
+)
+from da3_ros.model.network import Network
 from da3_ros.model.prediction import Prediction
 from da3_ros.model.presets import ModelConfig
 from da3_ros.model.ray_pose import cameras_from_rays
 from da3_ros.model.reference import choose_reference
 import torch
-from torch import nn, Tensor
+from torch import Tensor
 
 VIEWS_PER_HEAD_PASS = 8  # bounds the memory of the dense head
 
 
-class AnyViewNetwork(nn.Module):
-    """
-    Depth, confidence, rays and cameras of any number of views of one scene.
+class AnyViewNetwork(Network):
+    """Depth, confidence, rays and cameras of any number of views of one scene."""
 
-    Attributes:
-        config: the network's constants.
-        source_name: where the weights came from: 'embedded', a Hugging Face id or a path.
-        is_trained: False while the weights are random.
-        licence: SPDX name of the weights' licence, None if unknown.
-
-    """
+    config: ModelConfig
 
     def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         self.backbone = DinoV2(config)
         self.head = DualDptHead(config)
         self.camera_encoder = CameraEncoder(config)
         self.camera_decoder = CameraDecoder(config)
-        self.source_name = 'random'
-        self.is_trained = False
-        self.licence: str | None = None
+        self.gaussian_head = GaussianHead(config) if config.has_gaussians else None
 
     def forward(
         self,
@@ -57,6 +58,7 @@ class AnyViewNetwork(nn.Module):
         pose_from: str = 'camera',
         rays: bool = False,
         depth_views: Sequence[int] | None = None,
+        gaussians: bool = False,
     ) -> Prediction:
         """
         Predict depth and cameras; the ray branch runs only if ``rays`` or ``pose_from`` ask.
@@ -72,6 +74,7 @@ class AnyViewNetwork(nn.Module):
             pose_from: take the cameras from the 'camera' decoder or fit them to the 'rays'.
             rays: return the rays too.
             depth_views: views to predict depth for; None: all of them.
+            gaussians: return a 3D Gaussian for each pixel that has depth.
 
         Raises:
             InputError: if an argument has the wrong shape, type or value.
@@ -82,6 +85,7 @@ class AnyViewNetwork(nn.Module):
         check_cameras(images, camera_from_world, intrinsics)
         if depth_views is not None:
             check_depth_views(depth_views, images.shape[1])
+        check_gaussians(gaussians, self.gaussian_head is not None)
         size = images.shape[-2], images.shape[-1]
         grid = size[0] // self.config.patch_size, size[1] // self.config.patch_size
 
@@ -98,7 +102,7 @@ class AnyViewNetwork(nn.Module):
             cameras = cameras_from_rays(ray_map.values, ray_map.confidence, size)
         else:
             cameras = self.cameras(taps, size)
-        return Prediction(
+        prediction = Prediction(
             depth=depth.values,
             depth_conf=depth.confidence,
             camera_from_world=cameras.camera_from_world,
@@ -106,6 +110,9 @@ class AnyViewNetwork(nn.Module):
             rays=ray_map.values if rays else None,
             ray_conf=ray_map.confidence if rays else None,
         )
+        if not gaussians:
+            return prediction
+        return self._with_gaussians(prediction, taps, images, depth_views)
 
     def cameras(self, taps: Sequence[Tap], size: tuple[int, int]) -> Cameras:
         """Decode the cameras of all views of a window of (H, W) images."""
@@ -147,30 +154,30 @@ class AnyViewNetwork(nn.Module):
         ray_map = DenseOutput(*(select_views(x, in_order) for x in _concatenate(ray_parts)))
         return _concatenate(depth_parts), ray_map
 
-    @property
-    def dtype(self) -> torch.dtype:
-        """The dtype that the matrices of the trunk and the dense head are stored in."""
-        return self.backbone.patch_embed.weight.dtype
-
-    def half_precision_modules(self) -> Iterator[tuple[str, nn.Module]]:
-        """
-        Name the modules that may be stored in half precision.
-
-        They are the matrices of the trunk and the dense head, less the last layers before the
-        exponentials. Norms, gains, tokens, tables and the camera modules stay in float32.
-        """
-        matrices = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
-        precise = ('head.depth_output.last', 'head.ray_output.last')
-        for name, module in self.named_modules():
-            in_trunk_or_head = name.startswith(('backbone.', 'head.'))
-            if in_trunk_or_head and isinstance(module, matrices) and name not in precise:
-                yield name, module
-
-    def store_in(self, dtype: torch.dtype) -> 'AnyViewNetwork':
-        """Cast, once, what may be stored in half precision; returns itself."""
-        for _, module in self.half_precision_modules():
-            module.to(dtype)
-        return self
+    def _with_gaussians(
+        self,
+        prediction: Prediction,
+        taps: Sequence[Tap],
+        images: Tensor,
+        depth_views: Sequence[int] | None,
+    ) -> Prediction:
+        """Add the Gaussians of the views that have depth, a few views at a time."""
+        batch, views, _, height, width = images.shape
+        grid = height // self.config.patch_size, width // self.config.patch_size
+        wanted = [i % views for i in (range(views) if depth_views is None else depth_views)]
+        raw = []
+        for start in range(0, len(wanted), VIEWS_PER_HEAD_PASS):
+            part = wanted[start : start + VIEWS_PER_HEAD_PASS]
+            features = tuple(self.backbone.patch_features(tap, part).flatten(0, 1) for tap in taps)
+            pictures = select_views(images, part).flatten(0, 1)
+            raw.append(self.gaussian_head(features, pictures, grid).unflatten(0, (batch, -1)))
+        gaussians = gaussians_from_raw(
+            torch.cat(raw, dim=1),
+            prediction.depth,
+            select_views(prediction.camera_from_world, wanted),
+            select_views(prediction.intrinsics, wanted),
+        )
+        return replace(prediction, gaussians=gaussians)
 
 
 def _unflatten(output: DenseOutput, batch: int) -> DenseOutput:

@@ -81,7 +81,7 @@ def select_views(x: Tensor, views: Sequence[int]) -> Tensor:
 
 
 class DinoV2(nn.Module):
-    """The trunk of an any-view network."""
+    """The trunk: of an any-view network, or of one that sees each view alone."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -89,7 +89,8 @@ class DinoV2(nn.Module):
         self.config = config
         self.patch_embed = nn.Conv2d(3, dim, kernel_size=patch, stride=patch)
         self.cls_token = nn.Parameter(torch.empty(1, 1, dim).normal_(std=0.02))
-        self.camera_token = nn.Parameter(torch.empty(1, 2, dim).normal_())  # reference, others
+        if config.is_any_view:
+            self.camera_token = nn.Parameter(torch.empty(1, 2, dim).normal_())  # reference, others
         self.pos_embed = nn.Parameter(
             torch.empty(1, 1 + config.position_grid**2, dim).normal_(std=0.02)
         )
@@ -128,6 +129,23 @@ class DinoV2(nn.Module):
         class_tokens = x[:, 0]
         x = self._run_local(self.config.alt_start - 1, x, grid)
         return Prefix(x.unflatten(0, (batch, views)), class_tokens.unflatten(0, (batch, views)))
+
+    def single_view_features(self, images: Tensor) -> tuple[Tensor, ...]:
+        """
+        Run all blocks of a single-view network: (M, 3, H, W) -> the dense head's input.
+
+        Returns:
+            Four taps (M, P, C), normed, in the order of ``out_layers``.
+
+        """
+        height, width = images.shape[-2:]
+        grid = height // self.config.patch_size, width // self.config.patch_size
+        x, taps = self.embed(images, grid), []
+        for i in range(self.config.depth):
+            x = self._run_local(i, x, grid)
+            if i in self.config.out_layers:
+                taps.append(self.norm(x[:, 1:]))
+        return tuple(taps)
 
     def embed(self, images: Tensor, grid: tuple[int, int]) -> Tensor:
         """Patches plus class token plus position: (M, 3, H, W) -> (M, N, C), float32."""

@@ -1,5 +1,5 @@
 """
-The dense head: one pyramid of features, a depth branch and a ray branch on it.
+The dense head: one pyramid of features, and on it a depth branch and a ray branch.
 
     four taps ─ norm ─ 1x1 ─ resize to 4x, 2x, 1x, 1/2 ─ 3x3 ─ pyramid
     pyramid ─ fuse coarse to fine ─ neck ─ resize to the image ─ output ─ depth, confidence
@@ -107,32 +107,32 @@ class RayOutput(nn.Module):
 
 
 class DepthOutput(nn.Module):
-    """Features -> the logarithms of depth and of the confidence less one."""
+    """Features -> the logarithms of depth and of the confidence less one, or other channels."""
 
-    def __init__(self, features: int) -> None:
+    def __init__(self, features: int, channels: int = 2) -> None:
         super().__init__()
         self.conv = conv3x3(features, OUTPUT_FEATURES)
-        self.last = nn.Conv2d(OUTPUT_FEATURES, 2, kernel_size=1)
+        self.last = nn.Conv2d(OUTPUT_FEATURES, channels, kernel_size=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(M, F/2, H, W) -> (M, 2, H, W) in float32."""
+        """(M, F/2, H, W) -> (M, channels, H, W) in float32."""
         return self.last(F.relu(self.conv(x)).to(self.last.weight.dtype))
 
 
-class DualDptHead(nn.Module):
+class DptHead(nn.Module):
     """
-    The dense head of the any-view networks.
+    What all dense heads of the family start with: four taps to one pyramid of features.
 
-    ``pyramid`` is shared; ``depth`` and ``rays`` read it independently, so that each need only
-    run when, and for the views for which, its result is wanted.
+    The heads differ in two ways besides their branches: ``token_norm`` is a LayerNorm on the taps,
+    shared by the four; ``has_uv`` adds the UV embedding.
     """
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, *, token_norm: bool, has_uv: bool) -> None:
         super().__init__()
         features, channels = config.head_features, config.head_channels
-        half = features // 2
         self.patch_size = config.patch_size
-        self.norm = LayerNorm(config.tap_dim, eps=1e-5)
+        self.has_uv = has_uv
+        self.norm = LayerNorm(config.tap_dim, eps=1e-5) if token_norm else nn.Identity()
         self.projects = nn.ModuleList(nn.Conv2d(config.tap_dim, c, 1) for c in channels)
         self.resizers = nn.ModuleList(
             (
@@ -143,6 +143,37 @@ class DualDptHead(nn.Module):
             )
         )
         self.laterals = nn.ModuleList(conv3x3(c, features, bias=False) for c in channels)
+
+    def pyramid(self, features: tuple[Tensor, ...], grid: tuple[int, int]) -> Pyramid:
+        """Four taps (M, P, 2C or C) of a patch grid (ph, pw) -> four levels, finest first."""
+        aspect = grid[1] / grid[0]
+        levels = []
+        for tap, project, resizer, lateral in zip(
+            features, self.projects, self.resizers, self.laterals
+        ):
+            x = self.norm(tap).to(project.weight.dtype)
+            x = project(x.transpose(1, 2).unflatten(2, grid))  # (M, ., ph, pw)
+            if self.has_uv:
+                x = add_uv_embedding(x, aspect)
+            levels.append(lateral(resizer(x)))  # (M, F, ., .)
+        return tuple(levels)
+
+    def image_size(self, grid: tuple[int, int]) -> tuple[int, int]:
+        """Return (H, W) of the image that was cut into a patch grid (ph, pw)."""
+        return grid[0] * self.patch_size, grid[1] * self.patch_size
+
+
+class DualDptHead(DptHead):
+    """
+    The dense head of the any-view networks.
+
+    ``pyramid`` is shared; ``depth`` and ``rays`` read it independently, so that each need only
+    run when, and for the views for which, its result is wanted.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config, token_norm=True, has_uv=True)
+        features, half = config.head_features, config.head_features // 2
         # No activation between the five convolutions of the ray neck, as in the official network.
         ray_neck = nn.Sequential(
             conv3x3(features, half),
@@ -156,23 +187,9 @@ class DualDptHead(nn.Module):
         self.ray_decoder = Decoder(features, neck=ray_neck)
         self.ray_output = RayOutput(half)
 
-    def pyramid(self, features: tuple[Tensor, ...], grid: tuple[int, int]) -> Pyramid:
-        """Four taps (M, P, 2C) of a patch grid (ph, pw) -> four levels, finest first."""
-        aspect = grid[1] / grid[0]
-        levels = []
-        for tap, project, resizer, lateral in zip(
-            features, self.projects, self.resizers, self.laterals
-        ):
-            x = self.norm(tap).to(project.weight.dtype)
-            x = x.transpose(1, 2).unflatten(2, grid)  # (M, 2C, ph, pw)
-            x = resizer(add_uv_embedding(project(x), aspect))
-            levels.append(lateral(x))  # (M, F, ., .)
-        return tuple(levels)
-
     def depth(self, pyramid: Pyramid, grid: tuple[int, int]) -> DenseOutput:
         """Pyramid -> depth (M, H, W) along the optical axis, and its confidence."""
-        size = grid[0] * self.patch_size, grid[1] * self.patch_size
-        x = resize(self.depth_decoder(pyramid), size)
+        x = resize(self.depth_decoder(pyramid), self.image_size(grid))
         logits = self.depth_output(add_uv_embedding(x, grid[1] / grid[0]))  # (M, 2, H, W)
         return DenseOutput(logits[:, 0].exp(), logits[:, 1].exp() + 1)
 

@@ -59,14 +59,32 @@ def check_cameras(
             f'camera_from_world: expected ({batch}, {views}, 4, 4) or ({batch}, {views}, 3, 4) '
             f'to go with the images, got {tuple(camera_from_world.shape)}.'
         )
+    if not camera_from_world.is_floating_point():
+        raise InputError(f'camera_from_world: expected floats, got {camera_from_world.dtype}.')
+    check_intrinsics(images, intrinsics)
+
+
+def check_intrinsics(images: Tensor, intrinsics: Tensor | None) -> None:
+    """Raise InputError unless intrinsics are floats (B, V, 3, 3), or None."""
+    if intrinsics is None:
+        return
+    batch, views = images.shape[:2]
     if tuple(intrinsics.shape) != (batch, views, 3, 3):
         raise InputError(
             f'intrinsics: expected ({batch}, {views}, 3, 3) to go with the images, '
             f'got {tuple(intrinsics.shape)}.'
         )
-    for name, tensor in (('camera_from_world', camera_from_world), ('intrinsics', intrinsics)):
-        if not tensor.is_floating_point():
-            raise InputError(f'{name}: expected floats, got {tensor.dtype}.')
+    if not intrinsics.is_floating_point():
+        raise InputError(f'intrinsics: expected floats, got {intrinsics.dtype}.')
+
+
+def check_gaussians(asked: bool, has_gaussians: bool) -> None:
+    """Raise InputError if Gaussians are asked of a network that has no head for them."""
+    if asked and not has_gaussians:
+        raise InputError(
+            'Gaussians were asked for, but this network has no Gaussian head: use DA3-GIANT or '
+            'DA3NESTED-GIANT-LARGE.'
+        )
 
 
 def check_depth_views(depth_views: Sequence[int], views: int) -> None:

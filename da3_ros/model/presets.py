@@ -1,6 +1,6 @@
-"""What the members of the Depth Anything 3 family are: every constant, name and licence."""
+"""What the members of the Depth Anything 3 family are: every constant."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from da3_ros.errors import ConfigError
 
@@ -13,10 +13,11 @@ HEAD_DIM = 64  # channels of one attention head, in every member of the family
 @dataclass(frozen=True)
 class ModelConfig:
     """
-    The constants that tell one any-view network from another.
+    The constants that tell one network from another.
 
     Blocks count from 0. Block i attends across the views if i >= ``alt_start`` and i is odd, and
-    inside one view otherwise. ``out_layers`` are the four blocks that the dense head reads.
+    inside one view otherwise. A single-view network has none of the former: all its starts are
+    ``depth``. ``out_layers`` are the four blocks that the dense head reads.
 
     Raises:
         ConfigError: if the constants do not describe a network that can be built.
@@ -39,6 +40,8 @@ class ModelConfig:
     patch_size: int = 14
     position_grid: int = 37  # side of the learned position table: 518 px / 14
     resolution: int = 504  # longest side of the image that the weights were trained for, pixels
+    has_gaussians: bool = False
+    canonical_focal_px: float | None = None  # depth is in metres for a camera of this focal length
 
     def __post_init__(self) -> None:
         """Refuse constants that contradict each other."""
@@ -54,14 +57,16 @@ class ModelConfig:
             )
         if self.ffn not in ('mlp', 'swiglu'):
             raise ConfigError(f"'{self.name}': ffn must be 'mlp' or 'swiglu', got '{self.ffn}'.")
-        if not 2 <= self.alt_start < self.depth:
+        if not 2 <= self.alt_start <= self.depth:
             raise ConfigError(
-                f"'{self.name}': alt_start must lie in [2, depth), got {self.alt_start}."
+                f"'{self.name}': alt_start must lie in [2, depth], got {self.alt_start}."
             )
-        if any(not self.alt_start <= i < self.depth or i % 2 == 0 for i in self.out_layers):
+        first, odd = (self.alt_start, True) if self.is_any_view else (0, False)
+        if any(not first <= i < self.depth or (odd and i % 2 == 0) for i in self.out_layers):
+            kind = 'cross-view blocks (odd, in' if odd else 'blocks (in'
             raise ConfigError(
-                f"'{self.name}': out_layers must be cross-view blocks (odd, in "
-                f'[{self.alt_start}, {self.depth})), got {self.out_layers}.'
+                f"'{self.name}': out_layers must be {kind} [{first}, {self.depth})), "
+                f'got {self.out_layers}.'
             )
         if list(self.out_layers) != sorted(set(self.out_layers)) or len(self.out_layers) != 4:
             raise ConfigError(
@@ -69,9 +74,14 @@ class ModelConfig:
             )
 
     @property
+    def is_any_view(self) -> bool:
+        """Whether views see each other and have cameras; else each is seen alone."""
+        return self.alt_start < self.depth
+
+    @property
     def tap_dim(self) -> int:
-        """Channels of one tap: the last single-view block beside the cross-view block."""
-        return 2 * self.embed_dim
+        """Channels of one tap: the last single-view block beside the cross-view block, if any."""
+        return 2 * self.embed_dim if self.is_any_view else self.embed_dim
 
     @property
     def ffn_dim(self) -> int:
@@ -79,6 +89,22 @@ class ModelConfig:
         hidden = 4 * self.embed_dim
         return hidden if self.ffn == 'mlp' else (hidden * 2 // 3 + 7) // 8 * 8
 
+
+@dataclass(frozen=True)
+class NestedConfig:
+    """An any-view network and the metric one that gives it its scale, in one file."""
+
+    name: str
+    any_view: ModelConfig
+    metric: ModelConfig
+
+    @property
+    def resolution(self) -> int:
+        """Longest side of the image that the weights were trained for, pixels."""
+        return self.any_view.resolution
+
+
+NetworkConfig = ModelConfig | NestedConfig
 
 SMALL = ModelConfig(
     name='da3-small',
@@ -128,7 +154,22 @@ GIANT = ModelConfig(
     head_features=256,
     head_channels=(256, 512, 1024, 1024),
     ffn='swiglu',
+    has_gaussians=True,
 )
+MONO = ModelConfig(
+    name='da3mono-large',
+    embed_dim=1024,
+    depth=24,
+    heads=16,
+    out_layers=(4, 11, 17, 23),
+    alt_start=24,
+    qk_norm_start=24,
+    rope_start=24,
+    head_features=256,
+    head_channels=(256, 512, 1024, 1024),
+)
+METRIC = replace(MONO, name='da3metric-large', canonical_focal_px=300.0)
+NESTED = NestedConfig('da3nested-giant-large', any_view=GIANT, metric=METRIC)
 EMBEDDED = ModelConfig(
     name='da3-embedded',
     embed_dim=256,
@@ -150,45 +191,17 @@ PRESETS: dict[str, ModelConfig] = {
     'giant': GIANT,
     'embedded': EMBEDDED,
 }
+"""The any-view networks, by their short names."""
 
-APACHE = 'Apache-2.0'
-NON_COMMERCIAL = 'CC-BY-NC-4.0'
-
-
-@dataclass(frozen=True)
-class Release:
-    """A set of official weights: its network (None: not an any-view network) and its licence."""
-
-    config: ModelConfig | None
-    licence: str
+NETWORKS: tuple[NetworkConfig, ...] = (*PRESETS.values(), MONO, METRIC, NESTED)
+"""Every member of the family."""
 
 
-RELEASES: dict[str, Release] = {
-    'depth-anything/DA3-SMALL': Release(SMALL, APACHE),
-    'depth-anything/DA3-BASE': Release(BASE, APACHE),
-    'depth-anything/DA3-LARGE': Release(LARGE, NON_COMMERCIAL),
-    'depth-anything/DA3-LARGE-1.1': Release(LARGE, NON_COMMERCIAL),
-    'depth-anything/DA3-GIANT': Release(GIANT, NON_COMMERCIAL),
-    'depth-anything/DA3-GIANT-1.1': Release(GIANT, NON_COMMERCIAL),
-    'depth-anything/DA3MONO-LARGE': Release(None, APACHE),
-    'depth-anything/DA3METRIC-LARGE': Release(None, APACHE),
-    'depth-anything/DA3NESTED-GIANT-LARGE': Release(None, NON_COMMERCIAL),
-    'depth-anything/DA3NESTED-GIANT-LARGE-1.1': Release(None, NON_COMMERCIAL),
-}
-"""Hugging Face id -> network and licence, as the official model cards list them."""
+def preset_named(name: str) -> NetworkConfig | None:
+    """
+    Return the preset called ``name`` in a config.json (``da3-small``), or None.
 
-LICENCES: dict[str, str] = {
-    'da3-embedded': APACHE,
-    'da3-small': APACHE,
-    'da3-base': APACHE,
-    'da3-large': NON_COMMERCIAL,
-    'da3-giant': NON_COMMERCIAL,
-}
-"""Name in config.json -> licence of the official weights of that name."""
-
-UNSUPPORTED_NAMES = ('da3mono-large', 'da3metric-large', 'da3nested-giant-large')
-
-
-def preset_named(name: str) -> ModelConfig | None:
-    """Return the preset called ``name`` in a config.json (``da3-small``), or None."""
-    return next((config for config in PRESETS.values() if config.name == name), None)
+    The retrained weights of a name, ``da3-large-1.1``, are of the same network.
+    """
+    name = name.removesuffix('-1.1')
+    return next((config for config in NETWORKS if config.name == name), None)

@@ -6,14 +6,9 @@ from pathlib import Path
 import re
 
 from da3_ros.errors import WeightsError
-from da3_ros.model.presets import (
-    LICENCES,
-    ModelConfig,
-    preset_named,
-    PRESETS,
-    RELEASES,
-    UNSUPPORTED_NAMES,
-)
+from da3_ros.model.presets import EMBEDDED as EMBEDDED_NETWORK
+from da3_ros.model.presets import NetworkConfig, NETWORKS, preset_named
+from da3_ros.model.releases import LICENCES, RELEASES
 
 EMBEDDED = 'embedded'
 EMBEDDED_FILE = Path(__file__).parent / 'checkpoints' / 'embedded.safetensors'
@@ -22,7 +17,6 @@ CONFIG_NAME = 'config.json'
 
 _HUB_ID = re.compile(r'[\w.-]+/[\w.-]+')
 _PICKLES = ('.bin', '.pt', '.pth', '.ckpt', '.pkl')
-_SUPPORTED = 'any-view networks (small, base, large, giant)'
 
 
 @dataclass(frozen=True)
@@ -40,7 +34,7 @@ class Source:
 
     name: str
     weights: Path | None
-    config: ModelConfig | None
+    config: NetworkConfig | None
     licence: str | None
 
 
@@ -59,7 +53,7 @@ def resolve(source: str | Path) -> Source:
     name = str(source)
     if name == EMBEDDED:
         weights = EMBEDDED_FILE if EMBEDDED_FILE.is_file() else None
-        return Source(name, weights, PRESETS[EMBEDDED], LICENCES[PRESETS[EMBEDDED].name])
+        return Source(name, weights, EMBEDDED_NETWORK, LICENCES[EMBEDDED_NETWORK.name])
     path = Path(name).expanduser()
     if path.is_dir():
         return _from_directory(name, path)
@@ -80,14 +74,19 @@ def resolve(source: str | Path) -> Source:
 
 
 def _from_directory(name: str, directory: Path) -> Source:
+    weights = _weights_in(directory)
+    config = read_config(directory / CONFIG_NAME)
+    return Source(name, weights, config, _licence(config))
+
+
+def _weights_in(directory: Path) -> Path:
     for required in (CONFIG_NAME, WEIGHTS_NAME):
         if not (directory / required).is_file():
             raise WeightsError(
                 f"The model directory '{directory}' has no {required}: "
                 f'expected {CONFIG_NAME} and {WEIGHTS_NAME} in it.'
             )
-    config = read_config(directory / CONFIG_NAME)
-    return Source(name, directory / WEIGHTS_NAME, config, _licence(config))
+    return directory / WEIGHTS_NAME
 
 
 def _from_file(name: str, path: Path) -> Source:
@@ -102,13 +101,11 @@ def _from_file(name: str, path: Path) -> Source:
 
 def _from_hub(name: str) -> Source:
     release = RELEASES.get(name)
-    if release is not None and release.config is None:
-        raise WeightsError(f"'{name}' is not supported yet: only {_SUPPORTED} are.")
     directory = _download(name)
-    found = _from_directory(name, directory)
     if release is None:
-        return found
-    return Source(name, found.weights, release.config, release.licence)
+        return _from_directory(name, directory)
+    # What an official release is does not depend on how its config.json calls it.
+    return Source(name, _weights_in(directory), release.config, release.licence)
 
 
 def _download(name: str) -> Path:
@@ -135,7 +132,7 @@ def _download(name: str) -> Path:
     return Path(folder)
 
 
-def read_config(path: Path) -> ModelConfig | None:
+def read_config(path: Path) -> NetworkConfig | None:
     """
     Read the network that a config.json names; None if it names none.
 
@@ -154,14 +151,12 @@ def read_config(path: Path) -> ModelConfig | None:
     name = content.get('model_name')
     if name is None:
         return None
-    if name in UNSUPPORTED_NAMES:
-        raise WeightsError(f"'{path}': {name} is not supported yet: only {_SUPPORTED} are.")
     config = preset_named(str(name))
     if config is None:
-        known = ', '.join(preset.name for preset in PRESETS.values())
+        known = ', '.join(preset.name for preset in NETWORKS)
         raise WeightsError(f"'{path}': unknown model_name '{name}', expected one of {known}.")
     return config
 
 
-def _licence(config: ModelConfig | None) -> str | None:
+def _licence(config: NetworkConfig | None) -> str | None:
     return LICENCES.get(config.name) if config else None

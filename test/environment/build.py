@@ -26,8 +26,8 @@ PYTHON = VENV / 'bin' / 'python'
 SITE_PACKAGES = VENV / 'lib' / 'python{}.{}'.format(*sys.version_info) / 'site-packages'
 
 # What the parity tests compare with. Its declared dependencies are those of a whole application;
-# the few that the network imports stand in requirements.txt.
-OFFICIAL_NETWORK = 'depth-anything-3==0.1.1'
+# the few that the network imports stand in requirements.txt. e3nn turns its spherical harmonics.
+OFFICIAL_NETWORK = ('depth-anything-3==0.1.1', 'e3nn==0.6.0', 'opt_einsum_fx', 'opt_einsum')
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def install_ros() -> None:
 def install_project() -> None:
     """Install da3_ros in place with all its extras, and the official network."""
     # First, because it brings a command of the name da3 that ours has to overwrite.
-    pip_install('--no-deps', OFFICIAL_NETWORK)
+    pip_install('--no-deps', *OFFICIAL_NETWORK)
     pip_install('--no-build-isolation', '--editable', f'{ROOT}[dev]')
 
 

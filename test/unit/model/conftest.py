@@ -8,15 +8,16 @@ import os
 from pathlib import Path
 
 from da3_ros.model.da3 import AnyViewNetwork
+from da3_ros.model.gaussians import Gaussians
 from da3_ros.model.layout import live_keys, PREFIX
+from da3_ros.model.network import Network
 from da3_ros.model.prediction import Prediction
-from da3_ros.model.presets import ModelConfig, PRESETS
-from da3_ros.model.weights import save_model
+from da3_ros.model.presets import ModelConfig, NestedConfig, NetworkConfig, PRESETS
+from da3_ros.model.weights import build_network, save_model
+from doubles.official import official_network, randomise, WHEEL
 import pytest
 import torch
 from torch import nn, Tensor
-
-WHEEL = 'depth_anything_3'
 
 GIANT_MINIATURE = ModelConfig(
     name='giant-miniature',
@@ -30,7 +31,22 @@ GIANT_MINIATURE = ModelConfig(
     head_features=64,
     head_channels=(48, 96, 192, 384),
     ffn='swiglu',
+    has_gaussians=True,
 )
+SINGLE_VIEW_MINIATURE = ModelConfig(
+    name='single-view-miniature',
+    embed_dim=384,
+    depth=8,
+    heads=6,
+    out_layers=(2, 3, 5, 7),
+    alt_start=8,
+    qk_norm_start=8,
+    rope_start=8,
+    head_features=64,
+    head_channels=(48, 96, 192, 384),
+    canonical_focal_px=300.0,
+)
+NESTED_MINIATURE = NestedConfig('nested-miniature', GIANT_MINIATURE, SINGLE_VIEW_MINIATURE)
 TINY = ModelConfig(
     name='tiny',
     embed_dim=64,
@@ -44,113 +60,66 @@ TINY = ModelConfig(
     head_channels=(8, 16, 16, 16),
     camera_encoder_depth=1,
 )
-CONFIGS = {**PRESETS, 'giant-miniature': GIANT_MINIATURE}
-
-
-def randomise(net: nn.Module, seed: int) -> None:
-    """
-    Fill all parameters so that every part of the network matters to its output.
-
-    Matrices keep the size of what passes through them, gains and norms lie around one, and tokens
-    and the position table are as large as the patches. The last layers are scaled so that depth,
-    confidence and cameras vary without overflowing.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    for name, parameter in sorted(net.named_parameters()):
-        noise = torch.randn(parameter.shape, generator=generator)
-        if parameter.ndim >= 2 and 'token' not in name and 'pos_embed' not in name:
-            noise = noise * (parameter[0].numel() ** -0.5)
-        elif 'norm' in name and name.endswith('weight') or name.endswith('gamma'):
-            noise = 1 + 0.3 * noise
-            if name.endswith('gamma'):
-                noise = 0.3 * noise
-        elif name.endswith('bias'):
-            noise = 0.2 * noise
-        if name.endswith('output_conv2_aux.0.2.weight'):
-            noise = 1 + 0.5 * torch.randn(noise.shape, generator=generator)
-        if 'fc_fov' in name:  # keep the fields of view between some 20 and 100 degrees
-            noise = 1 + noise if name.endswith('bias') else 0.2 * noise
-        with torch.no_grad():
-            parameter.copy_(noise)
-
-
-def official_network(config: ModelConfig) -> nn.Module:
-    """Build the official network for any of our configurations, presets or not."""
-    from depth_anything_3.model.cam_dec import CameraDec
-    from depth_anything_3.model.cam_enc import CameraEnc
-    from depth_anything_3.model.da3 import DepthAnything3Net
-    from depth_anything_3.model.dinov2.dinov2 import DinoV2
-    from depth_anything_3.model.dinov2.vision_transformer import DinoVisionTransformer
-    from depth_anything_3.model.dualdpt import DualDPT
-
-    starts = {
-        'alt_start': config.alt_start,
-        'qknorm_start': config.qk_norm_start,
-        'rope_start': config.rope_start,
-    }
-    backbone = DinoV2('vits', list(config.out_layers), cat_token=True, **starts)
-    backbone.pretrained = DinoVisionTransformer(
-        img_size=518,
-        patch_size=14,
-        embed_dim=config.embed_dim,
-        depth=config.depth,
-        num_heads=config.heads,
-        ffn_layer='swiglufused' if config.ffn == 'swiglu' else 'mlp',
-        cat_token=True,
-        **starts,
-    )
-    return DepthAnything3Net(
-        net=backbone,
-        head=DualDPT(
-            config.tap_dim,
-            output_dim=2,
-            features=config.head_features,
-            out_channels=config.head_channels,
-        ),
-        cam_enc=CameraEnc(dim_out=config.embed_dim, trunk_depth=config.camera_encoder_depth),
-        cam_dec=CameraDec(dim_in=config.tap_dim),
-    ).eval()
+MINIATURES = (GIANT_MINIATURE, SINGLE_VIEW_MINIATURE, NESTED_MINIATURE)
+CONFIGS = {**PRESETS, **{config.name: config for config in MINIATURES}}
+SEEDS = {'single-view-miniature': 23}  # with these weights there is sky and there is none
 
 
 @dataclass
 class Pair:
     """The official network and ours, with the same weights."""
 
-    config: ModelConfig
+    config: NetworkConfig
     official: nn.Module
-    ours: AnyViewNetwork
+    ours: Network
 
     @torch.inference_mode()
     def run_official(self, images: Tensor, **options: object) -> Prediction:
-        """Run the official network; its rays, which it deletes, are caught on the way."""
-        caught = {}
-        hook = self.official.head.register_forward_hook(
-            lambda module, args, output: caught.update(rays=output.ray, conf=output.ray_conf)
-        )
+        """Run the official network; what it deletes is caught on the way."""
+        caught: dict[str, Tensor] = {}
+        heads = [m for name, m in self.official.named_modules() if name.split('.')[-1] == 'head']
+        hooks = [
+            head.register_forward_hook(lambda module, args, output: caught.update(output))
+            for head in heads
+        ]
         try:
             output = self.official(images, **options)
         finally:
-            hook.remove()
+            for hook in hooks:
+                hook.remove()
+        scale = output.get('scale_factor')
         return Prediction(
             depth=output.depth,
-            depth_conf=output.depth_conf,
-            camera_from_world=output.extrinsics,
-            intrinsics=output.intrinsics,
-            rays=caught['rays'],
-            ray_conf=caught['conf'],
+            depth_conf=output.get('depth_conf'),
+            camera_from_world=output.get('extrinsics'),
+            intrinsics=output.get('intrinsics'),
+            rays=caught.get('ray'),
+            ray_conf=caught.get('ray_conf'),
+            sky=caught.get('sky'),
+            scale=None if scale is None else torch.tensor([scale]),
+            gaussians=_as_image(output.get('gaussians'), output.depth.shape),
         )
 
     @torch.inference_mode()
     def run_ours(self, images: Tensor, **options: object) -> Prediction:
         """Run our network, rays included."""
-        return self.ours(images, rays=True, **options)
+        has_rays = isinstance(self.config, NestedConfig) or self.config.is_any_view
+        return self.ours(images, **({'rays': True} if has_rays else {}), **options)
 
 
-def build_pair(config: ModelConfig, seed: int) -> Pair:
+def _as_image(gaussians: object | None, shape: tuple[int, ...]) -> Gaussians | None:
+    """Arrange the official network's Gaussians (B, V * H * W) as (B, V, H, W)."""
+    if gaussians is None:
+        return None
+    names = Gaussians.__dataclass_fields__
+    return Gaussians(*(getattr(gaussians, name).unflatten(1, shape[1:]) for name in names))
+
+
+def build_pair(config: NetworkConfig, seed: int) -> Pair:
     """Build both networks and copy the official weights over by their official names."""
     official = official_network(config)
     randomise(official, seed)
-    ours = AnyViewNetwork(config).eval().requires_grad_(False)
+    ours = build_network(config).eval().requires_grad_(False)
     state = official.state_dict()
     ours.load_state_dict(
         {name: state[key[len(PREFIX) :]] for key, name in live_keys(ours).items()}
@@ -175,7 +144,7 @@ def pair_of(official_wheel: None) -> Callable[[str], Pair]:
 
     def get(name: str) -> Pair:
         if name not in pairs:
-            pairs[name] = build_pair(CONFIGS[name], seed=len(name))
+            pairs[name] = build_pair(CONFIGS[name], seed=SEEDS.get(name, len(name)))
         return pairs[name]
 
     return get
@@ -235,14 +204,53 @@ def _absolute(ours: Tensor, official: Tensor) -> float:
     return (ours - official).abs().max().item()
 
 
-GATES: dict[str, tuple[Callable[[Tensor, Tensor], float], float]] = {
+def _by_length(ours: Tensor, official: Tensor) -> float:
+    """Measure the error of vectors by their length."""
+    return ((ours - official).norm(dim=-1) / official.norm(dim=-1)).max().item()
+
+
+def _by_angle(ours: Tensor, official: Tensor) -> float:
+    """Measure the error of quaternions, whose sign means nothing."""
+    sign = (ours * official).sum(dim=-1, keepdim=True).sign()
+    return _absolute(ours * sign, official)
+
+
+def _by_mean(ours: Tensor, official: Tensor) -> float:
+    """Measure the error of numbers that may pass through zero by their typical size."""
+    return ((ours - official).abs().max() / official.abs().mean()).item()
+
+
+Gate = tuple[Callable[[Tensor, Tensor], float], float]
+GATES: dict[str, Gate] = {
     'depth': (_relative, 1e-4),
     'depth_conf': (_relative, 1e-4),
     'rays': (_absolute, 1e-4),
     'ray_conf': (_relative, 1e-4),
     'camera_from_world': (_absolute, 1e-5),
     'intrinsics': (lambda a, b: _relative(a[b != 0], b[b != 0]), 1e-5),
+    'sky': (_absolute, 1e-4),
+    'scale': (_relative, 1e-4),
 }
+GAUSSIAN_GATES: dict[str, Gate] = {
+    'means': (_by_length, 1e-4),
+    'scales': (_by_mean, 1e-4),
+    'rotations': (_by_angle, 1e-4),
+    'harmonics': (_by_length, 1e-4),
+    'opacities': (_absolute, 1e-4),
+}
+
+
+def _missed(ours: object, official: object, gates: dict[str, Gate]) -> dict[str, float]:
+    missed = {}
+    for name, (measure, gate) in gates.items():
+        a, b = getattr(ours, name), getattr(official, name)
+        assert (a is None) == (b is None), name
+        if a is None:
+            continue
+        assert a.shape == b.shape, name
+        if not (error := measure(a, b)) <= gate:
+            missed[name] = error
+    return missed
 
 
 @pytest.fixture(scope='session')
@@ -250,12 +258,10 @@ def violations() -> Callable[[Prediction, Prediction], dict[str, float]]:
     """Return a function: (ours, official) -> each output that misses its gate, and by how much."""
 
     def compare(ours: Prediction, official: Prediction) -> dict[str, float]:
-        missed = {}
-        for name, (measure, gate) in GATES.items():
-            a, b = getattr(ours, name), getattr(official, name)
-            assert a.shape == b.shape, name
-            if not (error := measure(a, b)) <= gate:
-                missed[name] = error
+        missed = _missed(ours, official, GATES)
+        assert (ours.gaussians is None) == (official.gaussians is None)
+        if official.gaussians is not None:
+            missed |= _missed(ours.gaussians, official.gaussians, GAUSSIAN_GATES)
         return missed
 
     return compare

@@ -1,12 +1,14 @@
 """Where a model may come from, and what is said when there is none."""
 
 from collections.abc import Callable
+import json
 from pathlib import Path
 import sys
 
 from da3_ros.errors import WeightsError
 from da3_ros.model import load_model, ModelConfig, PRESETS
-from da3_ros.model.presets import RELEASES
+from da3_ros.model.releases import licence_line, RELEASES
+from da3_ros.model.sources import resolve
 from da3_ros.model.weights import save_model
 import pytest
 from safetensors.torch import load_file, save_file
@@ -29,8 +31,6 @@ def one_sentence(caught: pytest.ExceptionInfo) -> None:
         ('/no/such.safetensors', "There is no weights file '/no/such.safetensors'"),
         ('/no/such.pth', 'pickle'),
         ('weights.bin', 'pickle'),
-        ('depth-anything/DA3METRIC-LARGE', 'not supported yet'),
-        ('depth-anything/DA3NESTED-GIANT-LARGE-1.1', 'not supported yet'),
     ],
 )
 def test_sources_that_lead_nowhere(source: str, message: str) -> None:
@@ -56,7 +56,7 @@ def test_pickles_are_not_opened(tmp_path: Path) -> None:
         ('{"model_name": "da3', 'could not be read as JSON'),
         ('[1]', 'holds a list'),
         ('{"model_name": "resnet"}', "unknown model_name 'resnet', expected one of da3-small"),
-        ('{"model_name": "da3mono-large"}', 'not supported yet'),
+        ('{"model_name": "da3mono-large"}', 'does not hold da3mono-large'),
         ('{"model_name": "da3-base"}', 'does not hold da3-base'),
     ],
 )
@@ -129,7 +129,31 @@ def test_hub_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     one_sentence(caught)
 
 
-def test_every_release_has_a_licence() -> None:
-    assert {release.licence for release in RELEASES.values()} == {'Apache-2.0', 'CC-BY-NC-4.0'}
+@pytest.mark.parametrize('name', RELEASES)
+def test_every_official_id(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its id whatever its config.json says, and as a directory by what that says."""
+    import huggingface_hub
+
+    monkeypatch.setattr(huggingface_hub, 'snapshot_download', lambda *a, **k: str(tmp_path))
+    (tmp_path / 'model.safetensors').touch()
+    (tmp_path / 'config.json').write_text('{"model_name": "renamed"}')
+    found = resolve(name)
+    expected = name.removeprefix('depth-anything/').lower().removesuffix('-1.1')
+    assert (found.config.name, found.licence) == (expected, RELEASES[name].licence)
+
+    for suffix in ('', '-1.1'):
+        (tmp_path / 'config.json').write_text(json.dumps({'model_name': expected + suffix}))
+        found = resolve(tmp_path)
+        assert (found.config.name, found.licence) == (expected, RELEASES[name].licence)
+
+
+def test_licences() -> None:
+    free = {'SMALL', 'BASE', '3MONO-LARGE', '3METRIC-LARGE'}
+    assert len(RELEASES) == 10
     for name, release in RELEASES.items():
-        assert release.config is None or release.config.name in name.lower()
+        is_free = any(name.endswith(ending) for ending in free)
+        assert release.licence == ('Apache-2.0' if is_free else 'CC-BY-NC-4.0'), name
+        line = licence_line(name, release.licence)
+        assert name in line and release.licence in line
+        assert ('not for commercial use' in line) != is_free
+    assert 'not known' in licence_line('/some/file.safetensors', None)

@@ -1,16 +1,24 @@
 """Loading and saving: the official layout to the letter, and a sentence for whatever is wrong."""
 
 from collections.abc import Callable
-from dataclasses import replace
+import importlib.util
 import json
 import logging
 from pathlib import Path
+import re
 
 from da3_ros.errors import InputError, WeightsError
 from da3_ros.model import load_model, ModelConfig, PRESETS, sources
 from da3_ros.model.da3 import AnyViewNetwork
 from da3_ros.model.layout import official_key, official_shapes
-from da3_ros.model.weights import save_model, UntrainedModelWarning
+from da3_ros.model.presets import NestedConfig, NetworkConfig, NETWORKS
+from da3_ros.model.weights import (
+    build_network,
+    network_config,
+    save_model,
+    UntrainedModelWarning,
+)
+from omegaconf import OmegaConf
 import pytest
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
@@ -32,24 +40,53 @@ def rewritten(path: Path, change: Callable[[dict], None]) -> Path:
 # -- the layout -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize('preset', PRESETS)
+@pytest.mark.parametrize('config', NETWORKS, ids=lambda config: config.name)
 def test_keys_and_shapes_are_the_official_ones(
-    preset: str, official_network_of: Callable, monkeypatch: pytest.MonkeyPatch
+    config: NetworkConfig, official_network_of: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     linspace = torch.linspace
     monkeypatch.setattr(torch, 'linspace', lambda *a, **k: linspace(*a, **k | {'device': 'cpu'}))
     with torch.device('meta'):
-        official = official_network_of(PRESETS[preset])
-        ours = AnyViewNetwork(PRESETS[preset])
+        official = official_network_of(config)
+        ours = build_network(config)
     expected = {f'model.{key}': tuple(t.shape) for key, t in official.state_dict().items()}
-    for level in (1, 2, 3):  # one module under four names; safetensors keeps the first
-        assert (
-            official.head.scratch.output_conv2_aux[level][2]
-            is (official.head.scratch.output_conv2_aux[0][2])
-        )
-        for part in ('weight', 'bias'):
-            del expected[TIED.format(level, part)]
-    assert official_shapes(ours, PRESETS[preset]) == expected
+    # The ray branch has one norm under four names; safetensors keeps the first.
+    tied = re.compile(r'\.output_conv2_aux\.[123]\.2\.(weight|bias)$')
+    expected = {key: shape for key, shape in expected.items() if not tied.search(key)}
+    assert official_shapes(ours, config) == expected
+
+
+@pytest.mark.parametrize(
+    'config', [c for c in NETWORKS if c.name != 'da3-embedded'], ids=lambda config: config.name
+)
+def test_constants_are_the_official_ones(config: NetworkConfig) -> None:
+    if isinstance(config, NestedConfig):
+        branches = official_constants(config.name)
+        assert branches['anyview']['__inherit__'].endswith(f'.{config.any_view.name}')
+        assert branches['metric']['__inherit__'].endswith(f'.{config.metric.name}')
+        return
+    official = official_constants(config.name)
+    trunk, head = official['net'], official['head']
+    starts = (config.alt_start, config.qk_norm_start, config.rope_start)
+    if not config.is_any_view:
+        assert starts == (config.depth,) * 3
+        starts = (-1,) * 3
+    assert (trunk['alt_start'], trunk['qknorm_start'], trunk['rope_start']) == starts
+    assert tuple(trunk['out_layers']) == config.out_layers
+    assert trunk['cat_token'] == config.is_any_view
+    width = {'vits': 384, 'vitb': 768, 'vitl': 1024, 'vitg': 1536}[trunk['name']]
+    assert (config.embed_dim, config.tap_dim) == (width, head['dim_in'])
+    assert (config.head_features, config.head_channels) == (
+        head['features'],
+        tuple(head['out_channels']),
+    )
+    assert config.has_gaussians == ('gs_head' in official)
+
+
+def official_constants(name: str) -> dict:
+    package = importlib.util.find_spec('depth_anything_3').submodule_search_locations[0]
+    path = Path(package) / 'configs' / f'{name}.yaml'
+    return OmegaConf.to_container(OmegaConf.load(path), resolve=True)
 
 
 def test_reads_a_file_as_the_official_code_writes_it(
@@ -191,18 +228,6 @@ def test_unknown_tensors_are_reported(tiny_file: Path, caplog: pytest.LogCapture
     assert '1 unknown tensors are ignored: model.head.extra' in caplog.text
 
 
-def test_gaussian_head_of_the_giant_is_passed_over(
-    tiny_config: ModelConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    path = tmp_path / 'giant.safetensors'
-    save_model(AnyViewNetwork(replace(tiny_config, name='da3-giant')), path)
-    constants = {'da3_config': json.dumps(replace(tiny_config, name='da3-giant').__dict__)}
-    save_file(load_file(path) | {'model.gs_head.norm': torch.zeros(1)}, path, constants)
-    with caplog.at_level(logging.WARNING):
-        load_model(path)
-    assert not caplog.records
-
-
 def test_missing_tensors(tiny_config: ModelConfig, tiny_file: Path) -> None:
     """Also one that no output depends on: a file without it is not what it says."""
     for key in (
@@ -248,11 +273,48 @@ def test_a_size_that_no_preset_has(tiny_file: Path) -> None:
         load_model(tiny_file)
 
 
-@pytest.mark.parametrize('key', ['model.da3.backbone.pretrained.cls_token', 'model.backbone.x'])
-def test_other_members_of_the_family(tmp_path: Path, key: str) -> None:
-    save_file({key: torch.zeros(1, 1, 1024)}, tmp_path / 'm.safetensors')
-    with pytest.raises(WeightsError, match='expected one of da3-small'):
+@pytest.mark.parametrize('network', ['single-view-miniature', 'nested-miniature'])
+def test_round_trip_of_the_family(network: str, pair_of: Callable, tmp_path: Path) -> None:
+    """In the official layout, which the official network takes without a word."""
+    pair, path = pair_of(network), tmp_path / 'm.safetensors'
+    save_model(pair.ours, path)
+    assert network_config(path) == pair.config
+    net = load_model(path)
+    assert net.config == pair.config
+    expected = pair.ours.state_dict()
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in net.state_dict().items())
+    written = {key.removeprefix('model.') for key in load_file(path)}
+    missing, unexpected = pair.official.load_state_dict(load_prefixed(path), strict=False)
+    assert not unexpected and written <= pair.official.state_dict().keys()
+    assert all('_aux.' in key for key in missing)
+
+
+def load_prefixed(path: Path) -> dict[str, torch.Tensor]:
+    """Load a file under the names of the official network; its dead levels stay as they were."""
+    dead = re.compile(r'output_conv[12]_aux\.[012]\.')
+    return {
+        key.removeprefix('model.'): tensor
+        for key, tensor in load_file(path).items()
+        if not dead.search(key)
+    }
+
+
+def test_a_nested_file_is_told_by_its_branches(tmp_path: Path) -> None:
+    trunk = 'backbone.pretrained.cls_token'
+    tensors = {f'model.{branch}.{trunk}': torch.zeros(1, 1, 8) for branch in ('da3', 'da3_metric')}
+    save_file(tensors, tmp_path / 'm.safetensors')
+    with pytest.raises(WeightsError, match='does not hold da3nested-giant-large'):
         load_model(tmp_path / 'm.safetensors')
+
+
+def test_mono_and_metric_files_are_alike(tmp_path: Path) -> None:
+    path = tmp_path / 'model.safetensors'
+    save_file({'model.head.scratch.sky_output_conv2.0.weight': torch.zeros(1)}, path)
+    with pytest.raises(WeightsError, match='put a config.json with their model_name') as caught:
+        load_model(path)
+    one_sentence(caught)
+    (tmp_path / 'config.json').write_text('{"model_name": "da3metric-large"}')
+    assert network_config(path).name == 'da3metric-large'
 
 
 def test_constants_that_make_no_sense(tiny_config: ModelConfig, tiny_file: Path) -> None:

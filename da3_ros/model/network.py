@@ -1,0 +1,52 @@
+"""What all networks of the family have in common: where they come from and what they weigh."""
+
+from collections.abc import Iterator
+
+from da3_ros.model.presets import NetworkConfig
+import torch
+from torch import nn
+
+
+class Network(nn.Module):
+    """
+    Base of the networks.
+
+    Attributes:
+        config: the network's constants.
+        source_name: where the weights came from: 'embedded', a Hugging Face id or a path.
+        is_trained: False while the weights are random.
+        licence: SPDX name of the weights' licence, None if unknown.
+
+    """
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.source_name = 'random'
+        self.is_trained = False
+        self.licence: str | None = None
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype that the matrices of the trunk and the dense heads are stored in."""
+        return next(module.weight.dtype for _, module in self.half_precision_modules())
+
+    def half_precision_modules(self) -> Iterator[tuple[str, nn.Module]]:
+        """
+        Name the modules that may be stored in half precision.
+
+        They are the matrices of the trunk and the dense heads, less the last layers before the
+        exponentials. Norms, gains, tokens, tables and the camera modules stay in float32.
+        """
+        matrices = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
+        for name, module in self.named_modules():
+            is_of_cameras = 'camera_encoder' in name or 'camera_decoder' in name
+            is_last = name.endswith('_output.last')
+            if isinstance(module, matrices) and not is_of_cameras and not is_last:
+                yield name, module
+
+    def store_in(self, dtype: torch.dtype) -> 'Network':
+        """Cast, once, what may be stored in half precision; returns itself."""
+        for _, module in self.half_precision_modules():
+            module.to(dtype)
+        return self
