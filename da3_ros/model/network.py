@@ -45,8 +45,30 @@ class Network(nn.Module):
             if isinstance(module, matrices) and not is_of_cameras and not is_last:
                 yield name, module
 
+    def inference_dtypes(self, dtype: torch.dtype, device: torch.device) -> dict[str, torch.dtype]:
+        """
+        Return the name and the dtype of each of those modules when the trunk is in ``dtype``.
+
+        With a trunk in bfloat16 the dense heads are in float16: eight bits of mantissa there cost
+        four times the accuracy that they cost in the trunk, and the official network keeps its
+        heads in float32. CPUs convolve in float32.
+        """
+        heads = dtype
+        if dtype == torch.bfloat16:
+            heads = torch.float32 if device.type == 'cpu' else torch.float16
+        return {
+            name: dtype if 'backbone.' in name else heads
+            for name, _ in self.half_precision_modules()
+        }
+
+    def store_for_inference(self, dtype: torch.dtype, device: torch.device) -> 'Network':
+        """Cast, once, to ``inference_dtypes``; returns itself."""
+        for name, stored in self.inference_dtypes(dtype, device).items():
+            self.get_submodule(name).to(stored)
+        return self
+
     def store_in(self, dtype: torch.dtype) -> 'Network':
-        """Cast, once, what may be stored in half precision; returns itself."""
+        """Cast, once, all that may be stored in half precision, for training; returns itself."""
         for _, module in self.half_precision_modules():
             module.to(dtype)
         return self

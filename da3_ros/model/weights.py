@@ -45,15 +45,15 @@ def load_model(
     Load a network of the family, ready for inference.
 
     Tensors go one by one from the mapped file to the device in the dtype they stay in. With a
-    half-precision ``dtype`` the matrices are cast once; norms, tokens, the camera modules and the
-    last layers before the exponentials stay in float32. Parameters are frozen: call
-    ``requires_grad_()`` to train them.
+    half-precision ``dtype`` the matrices are cast once (see ``Network.inference_dtypes``); norms,
+    tokens, the camera modules and the last layers before the exponentials stay in float32.
+    Parameters are frozen: call ``requires_grad_()`` to train them.
 
     Args:
         source: 'embedded', a Hugging Face id, a directory with config.json and model.safetensors,
             or a .safetensors file.
         device: where the network lives.
-        dtype: float32, bfloat16 or float16.
+        dtype: of the trunk: float32, bfloat16 or float16.
 
     Returns:
         An ``AnyViewNetwork``, ``SingleViewNetwork`` or ``NestedNetwork``.
@@ -72,7 +72,7 @@ def load_model(
         net.is_trained = True
     net.source_name = found.name
     net.licence = found.licence or LICENCES.get(net.config.name)
-    return net.store_in(dtype).eval().requires_grad_(False)
+    return net.store_for_inference(dtype, device).eval().requires_grad_(False)
 
 
 def network_config(source: str | Path) -> NetworkConfig:
@@ -140,11 +140,11 @@ def _read(found: Source, device: torch.device, dtype: torch.dtype) -> Network:
         with torch.device('meta'):
             net = build_network(identify(found, file.metadata(), shapes))
         check_layout(found, shapes, net)
-        halves = {name for name, _ in net.half_precision_modules()}
+        stored = net.inference_dtypes(dtype, device)
         tensors = {
             name: file.get_tensor(key).to(
                 device,
-                dtype if name.rpartition('.')[0] in halves else torch.float32,
+                stored.get(name.rpartition('.')[0], torch.float32),
                 copy=True,  # a float32 tensor on the CPU would stay a view of the file
             )
             for key, name in live_keys(net).items()

@@ -7,6 +7,7 @@ test_mutations.py shows that each feature of the network moves its output past t
 
 from collections.abc import Callable
 import copy
+import dataclasses
 
 from da3_ros.model.reference import choose_reference
 import pytest
@@ -103,3 +104,37 @@ def test_half_precision_stays_close(
     outputs = (half.depth, half.depth_conf, half.rays, half.camera_from_world, half.intrinsics)
     assert {output.dtype for output in outputs} == {torch.float32}
     assert (half.camera_from_world - exact.camera_from_world).abs().max() < 0.1
+
+
+class _Float32Norm(torch.nn.Module):
+    """A norm that computes in float32, as autocast makes it do on a GPU but not on a CPU."""
+
+    def __init__(self, norm: torch.nn.Module) -> None:
+        super().__init__()
+        self.norm = norm
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.norm(x.float())
+
+
+def test_half_precision_is_as_exact_as_the_official_autocast(
+    pair_of: Callable, scene_of: Callable
+) -> None:
+    """Random weights, the same inputs, bfloat16: our error against float32, over theirs."""
+    pair, scene = pair_of('small'), scene_of(4, rows=6, columns=8)
+    exact = pair.run_official(scene.images, ref_view_strategy='first')
+    official = copy.deepcopy(pair.official)
+    for block in official.backbone.pretrained.blocks[pair.config.qk_norm_start :]:
+        block.attn.q_norm = _Float32Norm(block.attn.q_norm)
+        block.attn.k_norm = _Float32Norm(block.attn.k_norm)
+    theirs_pair = dataclasses.replace(pair, official=official)
+    with torch.autocast('cpu', torch.bfloat16):
+        theirs = theirs_pair.run_official(scene.images, ref_view_strategy='first')
+    net = copy.deepcopy(pair.ours).store_for_inference(torch.bfloat16, torch.device('cuda'))
+    with torch.inference_mode():
+        ours = net(scene.images, reference='first')
+
+    def error(depth: torch.Tensor) -> float:
+        return ((depth - exact.depth).abs() / exact.depth).quantile(0.99).item()
+
+    assert 0 < error(ours.depth) <= 1.25 * error(theirs.depth)

@@ -153,18 +153,19 @@ def test_weights_do_not_hang_on_the_file(tiny_file: Path) -> None:
     assert all(torch.equal(tensor, before[name]) for name, tensor in net.state_dict().items())
 
 
-@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
-def test_half_precision_is_cast_once(tiny_file: Path, dtype: torch.dtype) -> None:
+@pytest.mark.parametrize(
+    ('dtype', 'head'), [(torch.bfloat16, torch.float32), (torch.float16, torch.float16)]
+)
+def test_half_precision_is_cast_once(
+    tiny_file: Path, dtype: torch.dtype, head: torch.dtype
+) -> None:
     net = load_model(tiny_file, dtype=dtype)
     assert net.dtype == dtype
     dtypes = {name: parameter.dtype for name, parameter in net.named_parameters()}
-    for name in (
-        'backbone.blocks.0.attn.qkv.weight',
-        'backbone.blocks.9.mlp.fc2.bias',
-        'head.laterals.0.weight',
-        'head.ray_decoder.neck.0.weight',
-    ):
-        assert dtypes[name] == dtype, name
+    assert dtypes['backbone.blocks.0.attn.qkv.weight'] == dtype
+    assert dtypes['backbone.blocks.9.mlp.fc2.bias'] == dtype
+    assert dtypes['head.laterals.0.weight'] == head
+    assert dtypes['head.ray_decoder.neck.0.weight'] == head
     for name in (
         'backbone.blocks.0.norm1.weight',
         'backbone.pos_embed',
@@ -174,6 +175,13 @@ def test_half_precision_is_cast_once(tiny_file: Path, dtype: torch.dtype) -> Non
         'head.ray_output.last.weight',
     ):
         assert dtypes[name] == torch.float32, name
+
+
+def test_heads_of_a_bfloat16_trunk_are_rounded_once(tiny_file: Path) -> None:
+    exact, cuda = load_model(tiny_file), torch.device('cuda')
+    net = load_model(tiny_file).store_for_inference(torch.bfloat16, cuda)
+    weight = net.head.laterals[0].weight
+    assert torch.equal(weight, exact.head.laterals[0].weight.half())
 
 
 def test_half_precision_file(tiny_file: Path, tmp_path: Path) -> None:
