@@ -1,10 +1,16 @@
-"""``da3 evaluate``: how good a network's depth and cameras are where the truth is known."""
+"""
+``da3 evaluate``: how good a network's depth and cameras are where the truth is known.
+
+Beside the network stand two ways to depth that look at no picture, under the same alignment: one
+depth everywhere ('constant'), and a floor 1.5 m below a level camera with a wall at 6 m ('floor').
+"""
 
 import argparse
 import json
 from pathlib import Path
 
 COLUMNS = {
+    'method': 'depth by',
     'views': 'N',
     'known': 'poses',
     'abs_rel': 'AbsRel',
@@ -53,8 +59,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Measure, print a table, write JSON; returns the exit code."""
     from da3_ros.engine.device import resolve_device
+    from da3_ros.evaluation.baselines import BASELINES
     from da3_ros.model import load_model
-    from da3_ros.training.assessment import assess, sequence_windows, synthetic_windows
+    from da3_ros.training.assessment import (
+        assess,
+        assess_baseline,
+        sequence_windows,
+        synthetic_windows,
+    )
 
     device = resolve_device(arguments.device)
     net = load_model(arguments.model, device)
@@ -72,9 +84,13 @@ def run(arguments: argparse.Namespace) -> int:
                 for path in arguments.sequence
             }
         for source, windows in sources.items():
+            here = {'source': source, 'views': views}
             for known in known_too:
                 scores = assess(net, windows, views, known, arguments.pose_from)
-                results.append({'source': source, 'views': views, 'known': known, **scores})
+                results.append({**here, 'method': 'network', 'known': known, **scores})
+            for baseline in BASELINES:
+                scores = assess_baseline(baseline, windows, views)
+                results.append({**here, 'method': baseline, **scores})
     _print_table(results)
     if arguments.output is not None:
         arguments.output.write_text(json.dumps(results, indent=1) + '\n')
@@ -82,11 +98,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _print_table(results: list[dict]) -> None:
-    """Print one row for each source, number of views and choice of poses."""
+    """Print one row for each source, number of views, choice of poses and way to depth."""
     width = max(len(str(result['source'])) for result in results)
-    print(' ' * width, *(f'{title:>7}' for title in COLUMNS.values()))
+    print(' ' * width, *(f'{title:>8}' for title in COLUMNS.values()))
     for result in results:
-        print(f'{result["source"]:{width}}', *(f'{_text(result, c):>7}' for c in COLUMNS))
+        print(f'{result["source"]:{width}}', *(f'{_text(result, c):>8}' for c in COLUMNS))
 
 
 def _text(result: dict, column: str) -> str:
@@ -96,6 +112,6 @@ def _text(result: dict, column: str) -> str:
         return '-'
     if column == 'known':
         return 'known' if value else 'free'
-    if column == 'views':
+    if column in ('method', 'views'):
         return str(value)
     return f'{value:.2f}' if column.endswith('_deg') else f'{value:.3f}'

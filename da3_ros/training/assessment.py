@@ -13,6 +13,7 @@ from pathlib import Path
 
 import cv2
 from da3_ros.errors import InputError
+from da3_ros.evaluation.baselines import constant_depth, floor_depth
 from da3_ros.evaluation.depth import depth_metrics, mean_metrics, resize_nearest
 from da3_ros.evaluation.pose import pair_errors, PairErrors, pose_auc, pose_aucs
 from da3_ros.evaluation.sequences import read_sequence
@@ -103,6 +104,21 @@ def assess(
         scores |= _pose_scores(errors, np.concatenate(wide))
         scores['reprojection'] = float(np.nanmean(agreement))
     return scores
+
+
+def assess_baseline(name: str, windows: Windows, views: int) -> dict[str, float]:
+    """Score depth without learning ('constant' or 'floor') under the same alignment."""
+    windows = first_views(windows, views)
+    height, width = windows.depth_m.shape[-2:]
+    depth = []
+    for truth, intrinsics in zip(windows.depth_m.cpu().numpy(), windows.intrinsics.cpu().numpy()):
+        if name == 'constant':
+            predicted = constant_depth(len(truth), height, width)
+        else:
+            predicted = floor_depth(intrinsics, height, width)
+        depth.append(depth_metrics(predicted, truth, 'median'))
+    mean = mean_metrics(depth)
+    return {'abs_rel': mean.abs_rel, 'delta1': mean.delta1}
 
 
 def _pose_scores(errors: list[PairErrors], wide: np.ndarray) -> dict[str, float]:
