@@ -90,6 +90,13 @@ class WindowConfig(Config):
         minimum=2,
         maximum=64,
     )
+    refreshed: int = parameter(
+        3,
+        'Keyframes of the window whose depth is inferred anew with each frame: the reference '
+        'and others in turn. Fewer save time, more give a steadier scale.',
+        minimum=1,
+        maximum=64,
+    )
 
 
 @dataclass(frozen=True)
@@ -166,6 +173,16 @@ class EngineConfig(Config):
         'was made for (504 for the official ones).',
         minimum=0,
         maximum=2016,
+    )
+    cuda_graphs: bool = parameter(
+        True,
+        'On a GPU, capture the network once for each number of views and replay it: a second or '
+        'two at start, milliseconds less for each frame.',
+    )
+    compile: bool = parameter(
+        False,
+        'Compile the network with torch.compile: up to minutes at the first start, less time for '
+        'each frame; needs a C compiler.',
     )
     max_stamp_jump_s: float = parameter(
         1.0,

@@ -107,7 +107,8 @@ def register(prediction: WindowPrediction, shared: Sequence[tuple[int, Keyframe]
     in_window = _placed(rays * depth[:, None], counts, window_poses)
     errors = (transformed(map_from_window, in_window) - in_map).norm(dim=1) / ranges
     sigma = sigma_of_norms(errors, weights)
-    pixels_per_sample = sum(k.depth.numel() for _, k in shared) / len(depth)
+    sampled = [k for (_, k), count in zip(shared, counts, strict=True) if count]
+    pixels_per_sample = sum(k.depth.numel() for k in sampled) / len(depth)
     independent = min(1.0, pixels_per_sample / _PATCH_PIXELS)
     return Registration(
         map_from_window=map_from_window,

@@ -38,8 +38,9 @@ class WindowPrediction:
     """
     What the network says of a window, in a gauge and a scale of the window's own.
 
-    ``depth`` and ``confidence`` (V, H, W) float32; ``window_from_camera`` (V, 4, 4) float64 and
-    ``intrinsics`` (V, 3, 3) float64 are NumPy: they are small, and what follows is scalar work.
+    ``depth`` and ``confidence`` (V, H, W) float32, NaN in the views that no depth was asked for;
+    ``window_from_camera`` (V, 4, 4) float64 and ``intrinsics`` (V, 3, 3) float64 are NumPy: they
+    are small, and what follows is scalar work.
     """
 
     depth: torch.Tensor
@@ -51,8 +52,14 @@ class WindowPrediction:
 class Runner(Protocol):
     """Anything that predicts a window; view 0 is the reference, the others have no order."""
 
-    def infer(self, views: Sequence[WindowView]) -> WindowPrediction:
-        """Predict all views of a window; all images have the same size."""
+    def infer(
+        self, views: Sequence[WindowView], depth_views: Sequence[int] | None = None
+    ) -> WindowPrediction:
+        """
+        Predict the cameras of a window, and depth for ``depth_views``, positions in it, or all.
+
+        All images have the same size.
+        """
         ...
 
 
@@ -64,26 +71,30 @@ class EagerRunner:
         self._net = net
 
     @torch.inference_mode()
-    def infer(self, views: Sequence[WindowView]) -> WindowPrediction:
-        """Predict all views of a window; poses go to the network when every view has one."""
+    def infer(
+        self, views: Sequence[WindowView], depth_views: Sequence[int] | None = None
+    ) -> WindowPrediction:
+        """Predict a window; poses go to the network when every view has one."""
+        dense = torch.tensor(range(len(views)) if depth_views is None else list(depth_views))
         images = torch.stack([view.image for view in views])[None]  # (1, V, 3, H, W)
-        poses, intrinsics = _known_cameras(views)
+        poses, intrinsics = known_cameras(views)
         prediction = self._net(
             images.to(self._net.dtype),
             camera_from_world=poses,
             intrinsics=intrinsics,
             reference='first',
+            depth_views=dense.tolist(),
         )
-        camera_from_window = _homogeneous(prediction.camera_from_world[0])
+        dense = dense.to(images.device)
         return WindowPrediction(
-            depth=prediction.depth[0].float(),
-            confidence=prediction.depth_conf[0].float(),
-            window_from_camera=invert(camera_from_window),
+            depth=spread(prediction.depth[0], dense, len(views)),
+            confidence=spread(prediction.depth_conf[0], dense, len(views)),
+            window_from_camera=invert(homogeneous(prediction.camera_from_world[0])),
             intrinsics=prediction.intrinsics[0].double().cpu().numpy(),
         )
 
 
-def _known_cameras(
+def known_cameras(
     views: Sequence[WindowView],
 ) -> tuple[torch.Tensor, torch.Tensor] | tuple[None, None]:
     """Return camera_from_reference (1, V, 4, 4) and K (1, V, 3, 3), or None twice."""
@@ -96,7 +107,12 @@ def _known_cameras(
     return normalised.camera_from_reference.float().to(device), intrinsics[None].float().to(device)
 
 
-def _homogeneous(b_from_a: torch.Tensor) -> np.ndarray:
+def spread(maps: torch.Tensor, at: torch.Tensor, views: int) -> torch.Tensor:
+    """Return (V, H, W) with ``maps`` (v, H, W) at the positions ``at`` (v,) and NaN elsewhere."""
+    return maps.new_full((views, *maps.shape[1:]), torch.nan).index_copy_(0, at, maps)
+
+
+def homogeneous(b_from_a: torch.Tensor) -> np.ndarray:
     """Return (V, 4, 4) float64 NumPy of (V, 3, 4)."""
     matrices = np.tile(np.eye(4), (len(b_from_a), 1, 1))
     matrices[:, :3] = b_from_a.double().cpu().numpy()

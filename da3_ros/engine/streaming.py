@@ -14,12 +14,13 @@ from da3_ros.config import EngineConfig, leaves
 from da3_ros.engine.admission import Admission
 from da3_ros.engine.device import resolve_device, resolve_precision
 from da3_ros.engine.frame import EngineStatus, Frame, KeyframePose, TrackingState, Update, View
+from da3_ros.engine.graph_runner import GraphRunner
 from da3_ros.engine.intrinsics import IntrinsicsEstimate
 from da3_ros.engine.keyframes import covisibility, Keyframe, KeyframeRule, overlap_points
 from da3_ros.engine.map_file import save_map
 from da3_ros.engine.preprocess import preprocess, Preprocessed
 from da3_ros.engine.registration import register, Registration
-from da3_ros.engine.runner import EagerRunner, Runner, WindowPrediction, WindowView
+from da3_ros.engine.runner import Runner, WindowPrediction, WindowView
 from da3_ros.engine.scale import MapScale
 from da3_ros.engine.window import Window
 from da3_ros.errors import ConfigError, FrameError, RegistrationError
@@ -73,12 +74,12 @@ class StreamingEngine:
             self.model_name, self.is_trained = net.source_name, net.is_trained
             self.licence = net.licence
             self._resolution = config.resolution or net.config.resolution
-            runner = EagerRunner(net)
+            runner = GraphRunner(net, config.window.size, config.cuda_graphs)
         self._runner = runner
         self._config = config
         self._rule = KeyframeRule(config.keyframe)
         self._scale = MapScale(config.scale)
-        self._window = Window(config.window.size)
+        self._window = Window(config.window.size, config.window.refreshed)
         self._map: list[Keyframe] = []
         self._next_key = 0
         self.reset()
@@ -159,7 +160,10 @@ class StreamingEngine:
         newest = [self._prepare(frame) for frame in frames]
         clock.lap('preprocess')
         known = self._window.select(len(newest))
-        prediction = self._runner.infer([k.view for k in known] + [n.view for n in newest])
+        prediction = self._runner.infer(
+            [k.view for k in known] + [n.view for n in newest],
+            self._window.dense_slots(len(known), len(newest)),
+        )
         clock.lap('network')
         registration, newest = self._register(prediction, known, newest)
         refines = bool(known) and registration.inliers >= _MIN_INLIERS_TO_REFINE

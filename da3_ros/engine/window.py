@@ -13,9 +13,15 @@ class Window:
     the reference's role matters: it fixes the gauge.
     """
 
-    def __init__(self, size: int) -> None:
-        """Make an empty window for ``size`` views, the newest included."""
+    def __init__(self, size: int, refreshed: int) -> None:
+        """
+        Make an empty window for ``size`` views, the newest included.
+
+        ``refreshed`` is how many of its keyframes get new depth with each frame.
+        """
         self._size = size
+        self._refreshed = refreshed
+        self._turn = 0
         self._keyframes: list[Keyframe] = []
 
     def __len__(self) -> int:
@@ -41,6 +47,19 @@ class Window:
         others = max(0, self._size - newest - 1)
         youngest = self._keyframes[max(1, len(self._keyframes) - others) :]
         return self._keyframes[:1] + youngest
+
+    def dense_slots(self, known: int, newest: int) -> list[int]:
+        """
+        Return which of ``known`` keyframes and ``newest`` views behind them get depth this time.
+
+        All new views and the reference do; it carries the map's scale. The other keyframes take
+        turns: the cost is bounded, and each is seen again every few frames.
+        """
+        others = max(known - 1, 0)
+        turns = min(self._refreshed - 1, others)
+        taken = sorted(1 + (self._turn + i) % others for i in range(turns))
+        self._turn += turns
+        return [*range(min(known, 1)), *taken, *range(known, known + newest)]
 
     def add(self, keyframe: Keyframe) -> list[Keyframe]:
         """Append a keyframe, the first one as the reference; return those that had to leave."""

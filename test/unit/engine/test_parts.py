@@ -75,7 +75,7 @@ def test_rule_keeps_what_is_new() -> None:
 
 
 def test_window_pins_the_reference_and_drops_the_oldest_other() -> None:
-    window = Window(4)
+    window = Window(4, 2)
     frames = [keyframe(pose_at([0, 0, 0]), key) for key in range(6)]
     left = [k.view.key for f in frames for k in window.add(f)]
     assert left == [1, 2, 3]
@@ -88,10 +88,20 @@ def test_window_pins_the_reference_and_drops_the_oldest_other() -> None:
 
 
 def test_reference_stays_when_there_is_no_other() -> None:
-    window = Window(2)
+    window = Window(2, 1)
     window.add(keyframe(pose_at([0, 0, 0]), 7))
     assert window.move_reference() == []
     assert len(window) == 1
+
+
+def test_depth_is_for_the_reference_the_new_and_the_others_in_turn() -> None:
+    window = Window(8, 2)
+    turns = [window.dense_slots(4, 2) for _ in range(4)]
+    assert turns == [[0, 1, 4, 5], [0, 2, 4, 5], [0, 3, 4, 5], [0, 1, 4, 5]]
+    assert Window(8, 1).dense_slots(4, 1) == [0, 4]
+    assert Window(8, 99).dense_slots(4, 1) == [0, 1, 2, 3, 4]
+    assert window.dense_slots(0, 2) == [0, 1]
+    assert window.dense_slots(1, 1) == [0, 1]
 
 
 def test_archived_keyframes_still_hold_their_depth() -> None:

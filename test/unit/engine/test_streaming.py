@@ -263,14 +263,28 @@ def test_sets_of_frames_are_checked() -> None:
         assert drop.value.reason == 'frame_set'
 
 
+def test_every_keyframe_of_the_window_is_refined_in_turn() -> None:
+    config = replaced(CONFIG, {'window.refreshed': 2, 'keyframe.min_parallax_deg': 1.0})
+    engine, frames = stream(arc(12), config)
+    run(engine, frames)
+    known = list(engine._window)[1:]
+    assert len(known) == 3
+    before = [k.weight.clone() for k in known]
+    for i in range(len(known)):  # the last view again and again: no new keyframe
+        later = dataclasses.replace(frames[-1], stamp_ns=frames[-1].stamp_ns + (i + 1) * STEP_NS)
+        engine._runner._poses[later.stamp_ns] = arc(12)[-1]
+        engine.push([later])
+    assert all((k.weight != b).all() for k, b in zip(known, before, strict=True))
+
+
 class _Broken:
     """A network that says nothing useful."""
 
     def __init__(self, good: OracleRunner, depth: float, focal: float) -> None:
         self._good, self._depth, self._focal = good, depth, focal
 
-    def infer(self, views) -> WindowPrediction:
-        prediction = self._good.infer(views)
+    def infer(self, views, depth_views=None) -> WindowPrediction:
+        prediction = self._good.infer(views, depth_views)
         return dataclasses.replace(
             prediction,
             depth=prediction.depth * self._depth,
