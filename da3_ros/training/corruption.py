@@ -15,19 +15,19 @@ import torch.nn.functional as F
 
 ALSO = 0.25  # probability of each defect beside the one that every window has
 
-HOLE_SHARE = (0.1, 0.6)
+HOLE_SHARE = (0.2, 0.8)
 HOLE_CELLS = (6, 8)
 # Bilinear noise varies less than the values that it is made of.
 CELL_SPREAD = 0.67
 EDGE_LOG_STEP = 0.1
 
-NOISE = (0.01, 0.06)  # relative, at the window's mean depth
+NOISE = (0.02, 0.15)  # relative, at the window's mean depth
 NOISE_CELLS = (12, 16)
-OUTLIER_SHARE = 0.03
+OUTLIER_SHARE = 0.1
 
-POINT_SHARE = (0.005, 0.05)
+POINT_SHARE = (0.002, 0.02)
 
-SHIFT = 0.04  # largest, as a share of the picture
+SHIFT = 0.06  # largest, as a share of the picture
 ZOOM = 0.03
 
 
@@ -43,7 +43,7 @@ def _blobs(depth: Tensor, cells: tuple[int, int]) -> Tensor:
 
 
 def holes(depth: Tensor) -> Tensor:
-    """Lose patches of 10 to 60 % of the pixels (dark, shiny), and what lies along edges."""
+    """Lose patches of 20 to 80 % of the pixels (dark, shiny), and what lies along edges."""
     share = _uniform(*HOLE_SHARE, depth)
     lost = _blobs(depth, HOLE_CELLS) < CELL_SPREAD * torch.special.ndtri(share)
     logs = depth.nan_to_num(1e3).log()
@@ -53,9 +53,9 @@ def holes(depth: Tensor) -> Tensor:
 
 def noise(depth: Tensor) -> Tensor:
     """
-    Multiply by noise, half of it from pixel to pixel and half in blobs, with 3 % outliers.
+    Multiply by noise, half of it from pixel to pixel and half in blobs, with 10 % outliers.
 
-    Its spread grows with depth, as triangulation's does: 1 to 6 % at the window's mean depth.
+    Its spread grows with depth, as triangulation's does: 2 to 15 % at the window's mean depth.
     """
     valid = depth.isfinite()
     mean = depth.nansum((1, 2, 3), keepdim=True) / valid.sum((1, 2, 3), keepdim=True).clamp_min(1)
@@ -67,7 +67,7 @@ def noise(depth: Tensor) -> Tensor:
 
 
 def sparse(depth: Tensor) -> Tensor:
-    """Keep 0.5 to 5 % of the pixels: scattered (triangulated points), or in rows (a LiDAR)."""
+    """Keep 0.2 to 2 % of the pixels: scattered (triangulated points), or in rows (a LiDAR)."""
     low, high = POINT_SHARE
     share = low * (high / low) ** _uniform(0, 1, depth)
     has_rows = _uniform(0, 1, depth) < 0.5
@@ -78,7 +78,7 @@ def sparse(depth: Tensor) -> Tensor:
 
 def misaligned(depth: Tensor) -> Tensor:
     """
-    Move depth by up to 4 % of the picture and zoom it by up to 3 %: a wrong extrinsic calibration.
+    Move depth by up to 6 % of the picture and zoom it by up to 3 %: a wrong extrinsic calibration.
 
     It is the same in all views of a window, and takes whole pixels: no depth is invented.
     """

@@ -37,6 +37,8 @@ def read_teacher(source: str, device: torch.device) -> AnyViewNetwork | None:
             f"teacher: '{source}' holds {net.config.name}; expected an any-view network, such as "
             "'da3 train --set monocular=true' makes."
         )
+    if device.type == 'cuda':
+        net.head.to(memory_format=torch.channels_last)  # as in training
     return net
 
 

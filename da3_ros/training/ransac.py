@@ -18,6 +18,8 @@ HYPOTHESES = 64
 FEWEST_INLIERS = 16
 # Two depths that differ by less, relative to the larger one, tell no scale.
 LEAST_DIFFERENCE = 1e-2
+# An error below this share of the mean depth is no outlier, even where nearly all fit exactly.
+LEAST_THRESHOLD = 1e-3
 
 
 class ScaleShift(NamedTuple):
@@ -80,6 +82,7 @@ def fit_scale_shift(predicted: Tensor, measured: Tensor, drawn: Tensor) -> Scale
     scale, shift = least_squares(some, some_measured, torch.ones_like(some))
     residual = scale[:, None] * some + shift[:, None] - some_measured
     threshold = (residual - residual.median(1, keepdim=True).values).abs().mean(1)
+    threshold = torch.maximum(threshold, LEAST_THRESHOLD * some_measured.mean(1))
     scales, shifts, allowed = _hypotheses(some, some_measured)
     error = scales[..., None] * some[:, None] + shifts[..., None] - some_measured[:, None]
     inliers = (error.abs() <= threshold[:, None, None]).sum(2)  # (N, J)

@@ -66,7 +66,7 @@ def test_holes_are_patches_of_the_stated_share() -> None:
     assert torch.equal(found[found.isfinite()], depth[found.isfinite()])
     lost = found.isnan().float()
     share = lost.mean((1, 2, 3))
-    assert 0.02 < float(share.min()) < 0.25 < 0.4 < float(share.max()) < 0.8
+    assert 0.1 < float(share.min()) < 0.35 < 0.65 < float(share.max()) < 0.95
     # Neighbours share their fate, as they would not if pixels were lost one by one.
     same = (lost[..., 1:] == lost[..., :-1]).float().mean()
     assert same > 0.9
@@ -77,17 +77,17 @@ def test_holes_lie_along_edges() -> None:
     depth[..., 56:] *= 1 + 2 * EDGE_LOG_STEP
     lost = holes(depth).isnan().float()
     assert lost[..., 55:57].mean() == 1
-    assert lost[..., 58:].mean() < 0.7
+    assert lost[..., 58:].mean() < 0.8
 
 
 def test_noise_grows_with_depth_and_has_outliers() -> None:
     depth = smooth()
     error = (noise(depth) / depth).log().abs()
     by_window = error.flatten(1).median(1).values
-    assert 0.003 < float(by_window.min()) < float(by_window.max()) < 0.06
+    assert 0.01 < float(by_window.min()) < float(by_window.max()) < 0.15
     assert float(by_window.max()) > 2 * float(by_window.min())
     assert error[depth > 3.5].median() > 1.2 * error[depth < 2.5].median()
-    assert 0.01 < float((error > 0.3).float().mean()) < 0.04
+    assert 0.05 < float((error > 0.5).float().mean()) < 0.08  # half of a tenth, and few more
 
 
 def test_sparse_keeps_points_or_rows() -> None:
@@ -97,9 +97,9 @@ def test_sparse_keeps_points_or_rows() -> None:
     assert torch.equal(found[kept], depth[kept])
     share = kept.float().mean((1, 2, 3))
     low, high = share.quantile(torch.tensor([0.1, 0.9]))
-    assert 0.004 < float(low) < 0.009 and 0.025 < float(high) < 0.06
+    assert 0.001 < float(low) < 0.004 and 0.01 < float(high) < 0.025
     empty_rows = (~kept.any(-1)).float().mean((1, 2))
-    with_rows = empty_rows[share > 0.03] > 0.5  # scattered, three in a hundred leave hardly any
+    with_rows = empty_rows[share > 0.012] > 0.6  # scattered, they leave a quarter empty
     assert 0.2 < float(with_rows.float().mean()) < 0.8
 
 
@@ -110,7 +110,7 @@ def test_misalignment_moves_all_views_of_a_window_alike() -> None:
     assert torch.equal(found[:, 0].nan_to_num(), found[:, 1].nan_to_num())
     column = ((found - 2) / 10).floor()
     shift = (column - torch.arange(112)).nanmean((1, 2, 3))
-    assert float(shift.abs().max()) < 112 * 0.05
+    assert float(shift.abs().max()) < 112 * 0.07
     assert float(shift.std()) > 1
     assert set(found[found.isfinite()].tolist()) <= set(depth.flatten().tolist())
 
@@ -145,6 +145,7 @@ def ransac_of_one(predicted: np.ndarray, measured: np.ndarray, drawn: np.ndarray
     scale, shift = line(x, y)
     residual = scale * x + shift - y
     threshold = np.abs(residual - np.sort(residual)[(len(residual) - 1) // 2]).mean()
+    threshold = max(threshold, 1e-3 * y.mean())
     best, most = None, -1
     for one, other in zip(range(HYPOTHESES), range(HYPOTHESES, 2 * HYPOTHESES)):
         if abs(x[other] - x[one]) <= 1e-2 * max(x[other], x[one]):
@@ -175,7 +176,7 @@ def test_ransac_agrees_with_its_plain_twin() -> None:
 
 @pytest.mark.parametrize('defect', [holes, sparse, noise])
 def test_ransac_sees_through_a_defect(defect: Callable[[Tensor], Tensor]) -> None:
-    predicted = smooth(20) - 1
+    predicted = smooth(20, 168, 224) - 1
     truth = 2.5 * predicted - 0.7
     found = aligned(predicted, defect(truth))
     assert float((found / truth - 1).abs().mean()) < 0.03
