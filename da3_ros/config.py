@@ -16,6 +16,7 @@ from typing import Any
 from da3_ros.errors import ConfigError
 
 DEPTH_ENCODINGS = ('32FC1', '16UC1')
+SCALE_SOURCES = ('rig', 'odometry', 'metric_model', 'depth_sensor', 'fixed')
 _FRAME_ID = re.compile(r'^[A-Za-z_][A-Za-z0-9_/]*$')
 _CAMERA_NAME = re.compile(r'^[A-Za-z][A-Za-z0-9_]*(/[A-Za-z][A-Za-z0-9_]*)*$')
 _DEVICE = re.compile(r'^(auto|cpu|cuda(:\d+)?)$')
@@ -137,18 +138,51 @@ class KeyframeConfig(Config):
 class ScaleConfig(Config):
     """Where the size of the map comes from."""
 
-    source: str = parameter(
-        'none',
-        'none: up to scale, the first view has a median depth of 1; '
-        'fixed: one network unit of the first window is scale.fixed metres.',
-        choices=('none', 'fixed'),
+    sources: tuple = parameter(
+        SCALE_SOURCES,
+        'Who may say how large the map is, best first; each counts where what it needs is there. '
+        'rig: known distances between the cameras, from TF. odometry: camera motion, from TF. '
+        'metric_model: a metric network. depth_sensor: measured ranges. fixed: scale.fixed. '
+        'With none, the first view has a median depth of 1 and is_metric is false.',
     )
     fixed: float = parameter(
-        1.0,
-        'Metres per network unit of the first window, for scale.source fixed.',
-        minimum=1e-6,
+        0.0,
+        'Metres per network unit of the first window, for the source fixed; 0 is not known.',
+        minimum=0.0,
         maximum=1e6,
     )
+    depth_sensor: str = parameter(
+        'none',
+        'What the source depth_sensor listens to: depth_image is depth_sensor/image with '
+        'depth_sensor/camera_info, laser_scan is depth_sensor/scan, point_cloud is '
+        'depth_sensor/points.',
+        choices=('none', 'depth_image', 'laser_scan', 'point_cloud'),
+    )
+    min_motion_m: float = parameter(
+        0.1,
+        'Camera motion between keyframes that is shorter by odometry says nothing of the scale '
+        '[m].',
+        minimum=0.0,
+        maximum=1e3,
+    )
+    max_spread: float = parameter(
+        0.2,
+        'A source is believed only while the relative standard deviation of its scale is at most '
+        'this.',
+        minimum=0.001,
+        maximum=1.0,
+    )
+
+    def __post_init__(self) -> None:
+        """Raise ``ConfigError`` for the first field whose value is not allowed."""
+        super().__post_init__()
+        sources = tuple(name for name in self.sources if name)  # ROS has no empty list of names
+        if not set(sources) <= set(SCALE_SOURCES) or len(set(sources)) != len(sources):
+            allowed = ', '.join(repr(name) for name in SCALE_SOURCES)
+            raise ConfigError(
+                f"'sources' is {list(sources)!r}; expected some of {allowed}, each at most once."
+            )
+        object.__setattr__(self, 'sources', sources)
 
 
 @dataclass(frozen=True)
@@ -159,6 +193,11 @@ class EngineConfig(Config):
         'embedded',
         'embedded, a Hugging Face id such as depth-anything/DA3-SMALL, or the path of a '
         '.safetensors file or of a directory that holds one.',
+    )
+    metric_model: str = parameter(
+        '',
+        'Metric network for the scale source metric_model, for instance '
+        'depth-anything/DA3METRIC-LARGE, named like model; empty is none.',
     )
     device: str = parameter('auto', 'auto (CUDA where there is a GPU), cpu, cuda or cuda:N.')
     precision: str = parameter(

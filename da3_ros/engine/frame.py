@@ -84,15 +84,20 @@ class View:
     depth_m: np.ndarray
     confidence: np.ndarray
     rgb: np.ndarray
-    intrinsics: np.ndarray
-    map_from_camera: np.ndarray
-    pose_covariance: np.ndarray
+    intrinsics: np.ndarray | None
+    map_from_camera: np.ndarray | None
+    pose_covariance: np.ndarray | None
     is_keyframe: bool
 
 
 @dataclass(frozen=True)
 class EngineStatus:
-    """How the engine is doing after an update; fields mean what ``da3_ros/msg/Status`` says."""
+    """
+    How the engine is doing after an update; fields mean what ``da3_ros/msg/Status`` says.
+
+    ``scale_warning`` says in a sentence that the scale's source was lost, or is empty;
+    ``scale_problems`` by source, why nothing follows from it.
+    """
 
     state: TrackingState = TrackingState.WAITING
     views_in_window: int = 0
@@ -101,6 +106,8 @@ class EngineStatus:
     scale_spread: float = float('nan')
     scale_source: str = 'none'
     is_metric: bool = False
+    scale_warning: str = ''
+    scale_problems: Mapping[str, str] = field(default_factory=dict)
     registration_inliers: float = 0.0
     stage_ms: Mapping[str, float] = field(default_factory=dict)
 
@@ -111,7 +118,8 @@ class Update:
     Result of one ``StreamingEngine.push``: a view for each frame that was placed in the map.
 
     ``keyframes_changed`` tells that the engine's ``keyframes`` are not what they were before;
-    ``was_reset`` that the map was started anew by this push; ``reset_reason`` says why.
+    ``was_reset`` that the map was started anew by this push; ``reset_reason`` says why. ``notice``
+    is a sentence on a new source of the scale, or empty.
     """
 
     views: tuple[View, ...]
@@ -119,6 +127,7 @@ class Update:
     keyframes_changed: bool = False
     was_reset: bool = False
     reset_reason: str = ''
+    notice: str = ''
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,12 @@ Shapes: H W network image.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from da3_ros.config import KeyframeConfig
 from da3_ros.engine.runner import WindowView
 from da3_ros.geometry.rays import pixel_grid, rays_through
-from da3_ros.geometry.transforms import blend, invert
+from da3_ros.geometry.transforms import blend, invert, Sim3
 import numpy as np
 import torch
 
@@ -59,6 +59,14 @@ class Keyframe:
             self.weight = self.weight * (_MAX_OBSERVATIONS / (_MAX_OBSERVATIONS + 1))
         weight = 1.0 / min(self.observations, _MAX_OBSERVATIONS)
         self.map_from_camera = blend(self.map_from_camera, map_from_camera, weight)
+
+    def mapped(self, other_from_map: Sim3) -> 'Keyframe':
+        """Return this keyframe in another map, of another size for instance."""
+        return replace(
+            self,
+            depth=other_from_map.scale * self.depth,
+            map_from_camera=other_from_map.apply_to_pose(self.map_from_camera),
+        )
 
     def archive(self) -> None:
         """Keep only what the map needs, in half the room, once the view has left the window."""

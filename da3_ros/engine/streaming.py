@@ -5,28 +5,31 @@ One ``push`` is one turn of the loop: prepare the new frames, run the window, re
 map, refine what the map knows, and decide what the map keeps.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-import time
 
-from da3_ros.config import EngineConfig, leaves
+from da3_ros.config import EngineConfig
 from da3_ros.engine.admission import Admission
-from da3_ros.engine.device import resolve_device, resolve_precision
-from da3_ros.engine.frame import EngineStatus, Frame, KeyframePose, TrackingState, Update, View
+from da3_ros.engine.device import resolve_device
+from da3_ros.engine.frame import EngineStatus, Frame, KeyframePose, TrackingState, Update
 from da3_ros.engine.graph_runner import GraphRunner
 from da3_ros.engine.intrinsics import IntrinsicsEstimate
 from da3_ros.engine.keyframes import covisibility, Keyframe, KeyframeRule, overlap_points
 from da3_ros.engine.map_file import save_map
+from da3_ros.engine.networks import load_networks, MetricNetworkRunner
+from da3_ros.engine.placed_view import PlacedView
 from da3_ros.engine.preprocess import preprocess, Preprocessed
+from da3_ros.engine.reconfiguration import check_change
 from da3_ros.engine.registration import register, Registration
 from da3_ros.engine.runner import Runner, WindowPrediction, WindowView
-from da3_ros.engine.scale import MapScale
+from da3_ros.engine.scale import make_sources, MapScale, MetricRunner, Robot
+from da3_ros.engine.stage_clock import StageClock
 from da3_ros.engine.window import Window
-from da3_ros.errors import ConfigError, FrameError, RegistrationError
+from da3_ros.errors import FrameError, RegistrationError
 from da3_ros.geometry.cameras import undistort
-from da3_ros.geometry.transforms import BODY_FROM_OPTICAL
-from da3_ros.model import load_model
+from da3_ros.geometry.transforms import BODY_FROM_OPTICAL, Sim3
+from da3_ros.model.da3 import AnyViewNetwork
 import numpy as np
 import torch
 
@@ -55,9 +58,22 @@ class StreamingEngine:
     looking along the map's x axis (REP 103). The map's unit is a metre when the status says so.
     """
 
-    def __init__(self, config: EngineConfig, runner: Runner | None = None) -> None:
+    has_map = True
+
+    def __init__(
+        self,
+        config: EngineConfig,
+        runner: Runner | None = None,
+        make_runner: Callable[[AnyViewNetwork], Runner] | None = None,
+        robot: Robot | None = None,
+        metric_runner: MetricRunner | None = None,
+    ) -> None:
         """
-        Load the network that ``config`` names, or take a runner that stands for it.
+        Load the networks that ``config`` names, or take runners that stand for them.
+
+        ``make_runner`` makes the runner of the network that predicts windows; None: the fast one.
+
+        ``robot`` is asked for metres, from the thread that pushes.
 
         Raises:
             WeightsError: if the weights are missing, damaged or of another network.
@@ -68,17 +84,22 @@ class StreamingEngine:
         self.model_name, self.is_trained, self.licence = config.model, True, ''
         self._resolution = config.resolution
         if runner is None:
-            net = load_model(
-                config.model, self.device, resolve_precision(config.precision, self.device)
-            )
-            self.model_name, self.is_trained = net.source_name, net.is_trained
-            self.licence = net.licence
-            self._resolution = config.resolution or net.config.resolution
-            runner = GraphRunner(net, config.window.size, config.cuda_graphs)
+            networks = load_networks(config, self.device)
+            named = networks.named
+            self.model_name, self.is_trained = named.source_name, named.is_trained
+            self.licence = named.licence
+            self._resolution = config.resolution or named.config.resolution
+            if make_runner is None:
+                runner = GraphRunner(networks.window, config.window.size, config.cuda_graphs)
+            else:
+                runner = make_runner(networks.window)
+            if networks.metric is not None and metric_runner is None:
+                metric_runner = MetricNetworkRunner(networks.metric)
         self._runner = runner
         self._config = config
         self._rule = KeyframeRule(config.keyframe)
-        self._scale = MapScale(config.scale)
+        sources = make_sources(config.scale, robot, metric_runner)
+        self._scale = MapScale(sources, config.scale.max_spread)
         self._window = Window(config.window.size, config.window.refreshed)
         self._map: list[Keyframe] = []
         self._next_key = 0
@@ -92,8 +113,13 @@ class StreamingEngine:
     @property
     def keyframes(self) -> tuple[KeyframePose, ...]:
         """All keyframes of the map, oldest first, where they are believed to be now."""
+        scaled_from_map = self._scaled_from_map
         return tuple(
-            KeyframePose(k.view.camera, k.view.stamp_ns, k.map_from_camera.copy())
+            KeyframePose(
+                k.view.camera,
+                k.view.stamp_ns,
+                scaled_from_map.apply_to_pose(k.map_from_camera),
+            )
             for k in self._map
         )
 
@@ -104,7 +130,9 @@ class StreamingEngine:
         self._admission = Admission(self._resolution, self._config.max_stamp_jump_s)
         self._estimates: dict[str, IntrinsicsEstimate] = {}
         self._lost = 0
-        self._status = EngineStatus(scale_source=self._scale.source)
+        self._scale.start_anew()
+        self._origin = np.zeros(3)
+        self._status = EngineStatus()
 
     def configure(self, config: EngineConfig) -> None:
         """
@@ -114,12 +142,7 @@ class StreamingEngine:
             ConfigError: if another parameter differs too; nothing changes then.
 
         """
-        before, after = _engine_leaves(self._config), _engine_leaves(config)
-        for (name, read_only, old), (_, _, new) in zip(before, after, strict=True):
-            if old != new and read_only:
-                raise ConfigError(
-                    f"'{name}' cannot change while the engine runs; make a new engine for it."
-                )
+        check_change(self._config, config)
         self._config = config
         self._rule = KeyframeRule(config.keyframe)
 
@@ -137,7 +160,8 @@ class StreamingEngine:
             OSError: if the disk or the permissions do not allow it.
 
         """
-        return save_map(Path(directory), name, self._map)
+        scaled_from_map = self._scaled_from_map
+        return save_map(Path(directory), name, [k.mapped(scaled_from_map) for k in self._map])
 
     def push(self, frames: Sequence[Frame]) -> Update:
         """
@@ -151,7 +175,7 @@ class StreamingEngine:
             is as it was before, and ``reason`` is the name to count the drop under.
 
         """
-        clock = _StageClock()
+        clock = StageClock()
         reset_reason = self._admission.check(frames)
         if not reset_reason and self._lost >= _MAX_LOST:
             reset_reason = 'the map was lost'
@@ -170,25 +194,38 @@ class StreamingEngine:
         if refines:
             _refine(known, prediction, registration)
         clock.lap('registration')
-        views = tuple(
+        placed = [
             self._place(new, len(known) + i, prediction, registration)
             for i, new in enumerate(newest)
-        )
+        ]
         clock.lap('keyframes')
+        scale_before = self._scale.scale
+        notice = self._scale.observe(
+            [p.keyframe for p in placed], [p.keyframe for p in placed if p.is_keyframe]
+        )
+        scale = self._scale.status
+        spread = scale.spread if scale.is_metric else 0.0
+        views = tuple(p.published(self._scaled_from_map, self._origin, spread) for p in placed)
+        clock.lap('scale')
         self._admission.accept(frames)
         self._status = EngineStatus(
             state=TrackingState.TRACKING if known else TrackingState.INITIALIZING,
             views_in_window=len(known) + len(newest),
             keyframes=len(self._map),
-            scale=registration.map_from_window.scale,
-            scale_spread=registration.scale_spread,
-            scale_source=self._scale.source,
-            is_metric=self._scale.is_metric,
+            scale=scale.scale,
+            scale_spread=scale.spread,
+            scale_source=scale.source,
+            is_metric=scale.is_metric,
+            scale_warning=scale.warning,
+            scale_problems=scale.problems,
             registration_inliers=registration.inliers,
             stage_ms=clock.stage_ms,
         )
-        keyframes_changed = refines or any(view.is_keyframe for view in views)
-        return Update(views, self._status, keyframes_changed, bool(reset_reason), reset_reason)
+        is_resized = scale.scale != scale_before
+        keyframes_changed = refines or is_resized or any(view.is_keyframe for view in views)
+        return Update(
+            views, self._status, keyframes_changed, bool(reset_reason), reset_reason, notice
+        )
 
     def _prepare(self, frame: Frame) -> _NewView:
         """Undistort, resize and normalise a frame, and give it a key."""
@@ -238,20 +275,22 @@ class StreamingEngine:
     def _first_keyframe(self, new: _NewView, prediction: WindowPrediction) -> Keyframe:
         """Return the view that fixes origin and unit of the map, for the first window."""
         known_pose = new.frame.map_from_camera
-        scale = self._scale.map_from_network(prediction.depth[0])
+        map_from_camera = BODY_FROM_OPTICAL if known_pose is None else known_pose
+        self._scale.set_unit(prediction.depth[0])
+        self._origin = map_from_camera[:3, 3]
         return Keyframe(
             view=new.view,
             rgb=new.prepared.rgb,
             intrinsics=new.intrinsics,
-            depth=scale * prediction.depth[0],
+            depth=prediction.depth[0],
             weight=prediction.confidence[0],
-            map_from_camera=BODY_FROM_OPTICAL if known_pose is None else known_pose,
+            map_from_camera=map_from_camera,
         )
 
     def _place(
         self, new: _NewView, slot: int, prediction: WindowPrediction, registration: Registration
-    ) -> View:
-        """Put a new view into the map's gauge and scale, and keep it if it shows something new."""
+    ) -> PlacedView:
+        """Put a new view into the map's gauge, and keep it if it shows something new."""
         map_from_window = registration.map_from_window
         map_from_camera = map_from_window.apply_to_pose(prediction.window_from_camera[slot])
         depth = map_from_window.scale * prediction.depth[slot]
@@ -264,17 +303,14 @@ class StreamingEngine:
             weight=prediction.confidence[slot],
             map_from_camera=map_from_camera,
         )
-        return View(
-            camera=new.frame.camera,
-            stamp_ns=new.frame.stamp_ns,
-            depth_m=depth.cpu().numpy(),
-            confidence=prediction.confidence[slot].cpu().numpy(),
-            rgb=new.prepared.rgb,
-            intrinsics=new.intrinsics,
-            map_from_camera=map_from_camera,
-            pose_covariance=registration.pose_covariance(map_from_camera),
-            is_keyframe=self._keep(keyframe),
-        )
+        covariance = registration.pose_covariance(map_from_camera)
+        return PlacedView(keyframe, prediction.confidence[slot], covariance, self._keep(keyframe))
+
+    @property
+    def _scaled_from_map(self) -> Sim3:
+        """What makes published lengths of the map's own, about the place where the map began."""
+        scale = self._scale.scale
+        return Sim3(scale, np.eye(3), (1.0 - scale) * self._origin)
 
     def _keep(self, candidate: Keyframe) -> bool:
         """Add a view to map and window if no keyframe sees it well; tell whether it was added."""
@@ -314,24 +350,3 @@ def _check_finite(prediction: WindowPrediction) -> None:
             'The network gave a pose or a focal length that is not a finite number; the weights '
             "may be damaged, or the precision too low for them (try precision 'fp32')."
         )
-
-
-class _StageClock:
-    """Measures the stages of one push, in milliseconds."""
-
-    def __init__(self) -> None:
-        """Start the first stage."""
-        self.stage_ms: dict[str, float] = {}
-        self._start = time.perf_counter()
-
-    def lap(self, stage: str) -> None:
-        """End a stage and start the next one."""
-        now = time.perf_counter()
-        self.stage_ms[stage] = (now - self._start) * 1e3
-        self._start = now
-
-
-def _engine_leaves(config: EngineConfig) -> list[tuple[str, bool, object]]:
-    """Return (name, read_only, value) of the parameters that the engine uses."""
-    names = {name for name, _, _ in leaves(EngineConfig())}
-    return [(n, f.metadata['read_only'], v) for n, f, v in leaves(config) if n in names]

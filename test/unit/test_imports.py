@@ -15,7 +15,7 @@ LAYERS = {
     'errors': set(),
     'config': set(),
     'geometry': set(),
-    'evaluation': {'geometry'},
+    'evaluation': {'engine', 'geometry'},
     'model': {'geometry'},
     'engine': {'geometry', 'model'},
     'training': {'evaluation', 'geometry', 'model'},

@@ -1,6 +1,6 @@
 """Small parts of the engine: device names, covisibility, the window, steady intrinsics."""
 
-from da3_ros.config import KeyframeConfig, ScaleConfig
+from da3_ros.config import KeyframeConfig
 from da3_ros.engine.device import resolve_device, resolve_precision
 from da3_ros.engine.intrinsics import IntrinsicsEstimate
 from da3_ros.engine.keyframes import (
@@ -11,9 +11,8 @@ from da3_ros.engine.keyframes import (
     overlap_points,
 )
 from da3_ros.engine.runner import WindowView
-from da3_ros.engine.scale import MapScale
 from da3_ros.engine.window import Window
-from da3_ros.errors import ConfigError, FrameError
+from da3_ros.errors import ConfigError
 from doubles.box_room import box_depth, pose_at
 import numpy as np
 import pytest
@@ -118,13 +117,6 @@ def test_intrinsics_settle_on_the_geometric_mean() -> None:
         k = estimate.update(K * [[factor], [factor], [1]])
     assert k[0, 0] == pytest.approx(80.0, rel=0.02)
     assert (k[0, 2], k[1, 2]) == (56.0 * 1.25, 42.0 * 1.25)
-
-
-def test_unknown_scale_needs_valid_depth() -> None:
-    scale = MapScale(ScaleConfig())
-    assert scale.map_from_network(torch.tensor([[4.0, 4.0, float('nan')]])) == 0.25
-    with pytest.raises(FrameError, match='no valid depth'):
-        scale.map_from_network(torch.full((2, 2), float('nan')))
 
 
 def test_missing_gpu_is_a_sentence() -> None:

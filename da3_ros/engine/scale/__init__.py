@@ -1,0 +1,8 @@
+"""The size of the map: who knows metres, how well, and which of them is believed."""
+
+from da3_ros.engine.scale.map_scale import MapScale
+from da3_ros.engine.scale.metric_model import MetricPrediction, MetricRunner
+from da3_ros.engine.scale.robot import Robot
+from da3_ros.engine.scale.sources import make_sources
+
+__all__ = ['make_sources', 'MapScale', 'MetricPrediction', 'MetricRunner', 'Robot']

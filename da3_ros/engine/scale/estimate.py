@@ -1,0 +1,83 @@
+"""
+From readings of a scale to an estimate with its spread: robust, and in logarithms.
+
+A reading is the logarithm of metres per map unit with a standard deviation, its sigma. Errors of a
+scale are relative, so in logarithms they add up, and too large is as bad as too small.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+import math
+
+from da3_ros.geometry.alignment import huber_weights, MAD_TO_SIGMA, weighted_median
+import numpy as np
+import torch
+
+# Readings further than so many standard deviations from the median are not used at all.
+_GATE = 3.0
+# With fewer readings, their scatter says less than what was expected of them.
+_MIN_FOR_SCATTER = 5
+# Readings may agree better than expected, but believed is at most this share of their sigma.
+_MIN_SCATTER = 0.5
+
+
+@dataclass(frozen=True)
+class ScaleEstimate:
+    """Logarithm of metres per map unit, and its standard deviation (so, a relative one)."""
+
+    log_scale: float
+    spread: float
+
+
+def combine(
+    log_scales: np.ndarray, sigmas: np.ndarray, redundancy: float = 1.0, floor: float = 0.0
+) -> ScaleEstimate:
+    """
+    Return the estimate that readings (N,), N >= 1, add up to.
+
+    The weighted median, a gate around it, and a Huber mean of what is inside. The spread follows
+    from the sigmas, corrected by how much the readings really scatter. ``redundancy`` is the
+    number of readings that share one error; ``floor`` is what all of them have in common, and no
+    number of readings averages out.
+    """
+    values, sigma = torch.as_tensor(log_scales), torch.as_tensor(sigmas)
+    weights = sigma.reciprocal().square()
+    centre = weighted_median(values, weights)
+    deviations = (values - centre) / sigma
+    scatter = sigma.new_tensor(1.0)
+    if len(values) >= _MIN_FOR_SCATTER:
+        scatter = MAD_TO_SIGMA * weighted_median(deviations.abs(), torch.ones_like(sigma))
+        scatter = scatter.clamp_min(_MIN_SCATTER)
+    weights = weights * (deviations.abs() <= _GATE * scatter) * huber_weights(deviations, scatter)
+    centre = (weights * values).sum() / weights.sum()
+    variance = scatter.square() * redundancy / weights.sum()
+    return ScaleEstimate(float(centre), math.sqrt(float(variance) + floor**2))
+
+
+class Readings:
+    """The newest readings of a source, and what they add up to."""
+
+    def __init__(self, floor: float, capacity: int = 40) -> None:
+        """Take the spread that no number of readings gets below, and how many count."""
+        self._floor = floor
+        self._readings: deque[tuple[float, float]] = deque(maxlen=capacity)
+
+    def __len__(self) -> int:
+        """Return the number of readings kept."""
+        return len(self._readings)
+
+    def add(self, log_scale: float, sigma: float) -> None:
+        """Keep a reading; the oldest one goes when there are too many."""
+        self._readings.append((log_scale, sigma))
+
+    def clear(self) -> None:
+        """Forget all readings."""
+        self._readings.clear()
+
+    @property
+    def estimate(self) -> ScaleEstimate | None:
+        """What the readings add up to; None while there are none."""
+        if not self._readings:
+            return None
+        log_scales, sigmas = np.array(self._readings).T
+        return combine(log_scales, sigmas, floor=self._floor)

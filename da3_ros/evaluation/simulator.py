@@ -1,0 +1,211 @@
+"""
+A network that knows the truth, and gets it wrong in the ways that a network does.
+
+What it predicts for a window is true depth and true poses in a gauge and a scale that are drawn
+anew for every window, with errors as large as asked for. It implements the runner's interface, so
+engine and node run on it.
+
+Shapes: V views, H W network image.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+import zlib
+
+from da3_ros.engine.runner import WindowPrediction, WindowView
+from da3_ros.errors import ConfigError
+from da3_ros.evaluation.truth import Truth
+from da3_ros.geometry.transforms import rigid, Sim3
+import numpy as np
+from scipy.spatial.transform import Rotation
+import torch
+from torch.nn.functional import avg_pool2d, interpolate, pad
+
+# Depth images that are kept, since a view is in many windows.
+_KEPT = 64
+# Outliers come in blobs of so many pixels, wrong by so much in logarithms.
+_BLOB = 8
+_OUTLIER_LOG = (0.2, 0.7)
+_LARGE_LOG_ERROR = 0.1
+
+
+@dataclass(frozen=True)
+class Noise:
+    """
+    How wrong the simulated network is; all zero is the truth itself.
+
+    ``depth_bias``: standard deviation of the logarithm of a smooth error field, with ``cells``
+    nodes along the image's longer side. ``view_scale``: the same of one factor for a whole view.
+    ``edge_bleeding``: radius in pixels over which depth runs across edges. ``outliers``: share of
+    pixels in blobs that are off by 20 % to 100 %, nearer or farther. ``translation``: standard
+    deviation of each coordinate of a camera's position, as a share of the window's median depth;
+    ``rotation_deg`` of its rotation about each axis; ``focal`` of the logarithm of its focal
+    length. ``persistent``: share of the variance of depth and pose that a view carries with it
+    into every window, as a network that errs alike each time; the rest is drawn for each window.
+    ``confidence``: 0 to 1, how much of the confidence follows the error.
+    """
+
+    depth_bias: float = 0.0
+    cells: int = 4
+    view_scale: float = 0.0
+    edge_bleeding: int = 0
+    outliers: float = 0.0
+    translation: float = 0.0
+    rotation_deg: float = 0.0
+    focal: float = 0.0
+    persistent: float = 0.0
+    confidence: float = 0.8
+
+    def __post_init__(self) -> None:
+        """Raise ``ConfigError`` for a value that is out of its range."""
+        for name, value in vars(self).items():
+            high = 1.0 if name in ('outliers', 'persistent', 'confidence') else np.inf
+            low = 2 if name == 'cells' else 0
+            if not low <= value <= high:
+                raise ConfigError(f"'{name}' is {value!r}; expected {low} to {high:g}.")
+
+
+# About what a large model does indoors.
+REALISTIC = Noise(
+    depth_bias=0.03,
+    view_scale=0.01,
+    edge_bleeding=1,
+    outliers=0.03,
+    translation=0.005,
+    rotation_deg=0.2,
+    focal=0.01,
+    persistent=0.3,
+)
+
+
+class NetworkSimulator:
+    """Predicts windows from the truth of their views, with noise; a runner for the engine."""
+
+    def __init__(self, truth: Truth, noise: Noise = Noise(), seed: int = 0) -> None:
+        """Take the truth, how wrong to be about it, and the seed of all that is drawn."""
+        self.truth, self.noise = truth, noise
+        self._seed = seed
+        self._rng = np.random.default_rng(seed)
+        self._depths: OrderedDict[tuple, torch.Tensor] = OrderedDict()
+
+    def infer(
+        self, views: Sequence[WindowView], depth_views: Sequence[int] | None = None
+    ) -> WindowPrediction:
+        """Predict a window in a gauge of its own; NaN in the views that no depth is asked for."""
+        gauge = Sim3(
+            float(np.exp(self._rng.normal())),
+            Rotation.random(random_state=self._rng).as_matrix(),
+            self._rng.normal(size=3),
+        )
+        truths = [self._depth(view) for view in views]
+        median = float(torch.stack(truths).nanmedian())
+        depths, confidences, poses, intrinsics = [], [], [], []
+        for view, truth in zip(views, truths, strict=True):
+            own = self._rng_of(view)
+            log_error = self._log_error(truth, own)
+            wrong = self._bled(truth).log() + log_error
+            depths.append(gauge.scale * wrong.exp())
+            confidences.append(self._confidence(wrong - truth.log()))
+            poses.append(gauge.apply_to_pose(self._pose(view, median, own)))
+            intrinsics.append(self._intrinsics(view))
+        depth, confidence = torch.stack(depths), torch.stack(confidences)
+        if depth_views is not None:
+            others = sorted(set(range(len(views))) - set(depth_views))
+            depth[others], confidence[others] = torch.nan, torch.nan
+        device = views[0].image.device
+        return WindowPrediction(
+            depth=depth.to(device),
+            confidence=confidence.to(device),
+            window_from_camera=np.stack(poses),
+            intrinsics=np.stack(intrinsics),
+        )
+
+    def _depth(self, view: WindowView) -> torch.Tensor:
+        """Return the true depth (H, W) float32 of a view."""
+        key = (view.camera, view.stamp_ns, *view.image.shape[-2:])
+        if key not in self._depths:
+            depth = torch.from_numpy(np.array(self.truth.depth_m(*key), dtype=np.float32))
+            self._depths[key] = depth
+            if len(self._depths) > _KEPT:
+                self._depths.popitem(last=False)
+        return self._depths[key]
+
+    def _rng_of(self, view: WindowView) -> np.random.Generator:
+        """Return a generator that draws the same for a view in every window."""
+        return np.random.default_rng(
+            [self._seed, zlib.crc32(view.camera.encode()), abs(view.stamp_ns)]
+        )
+
+    def _mixed(self, own: np.random.Generator, size: tuple[int, ...]) -> np.ndarray:
+        """Draw standard normal numbers, in part the view's own and in part the window's."""
+        share = self.noise.persistent
+        return share**0.5 * own.normal(size=size) + (1 - share) ** 0.5 * self._rng.normal(
+            size=size
+        )
+
+    def _log_error(self, truth: torch.Tensor, own: np.random.Generator) -> torch.Tensor:
+        """Return the logarithm (H, W) of the factor by which depth is wrong, edges apart."""
+        noise = self.noise
+        nodes = self._mixed(own, (1, 1, *_grid(truth.shape, noise.cells)))
+        error = noise.depth_bias * _enlarged(nodes, truth.shape)
+        error = error + noise.view_scale * float(self._mixed(own, ()))
+        if noise.outliers > 0:
+            height, width = (-(-side // _BLOB) for side in truth.shape)
+            is_wrong = self._rng.random((height, width)) < noise.outliers
+            size = self._rng.uniform(*_OUTLIER_LOG, (height, width))
+            sign = self._rng.choice([-1.0, 1.0], (height, width))
+            blobs = np.kron(is_wrong * size * sign, np.ones((_BLOB, _BLOB)))
+            error = error + torch.from_numpy(blobs[: truth.shape[0], : truth.shape[1]]).float()
+        return error
+
+    def _bled(self, truth: torch.Tensor) -> torch.Tensor:
+        """Return depth (H, W) that runs across edges; invalid pixels stay invalid."""
+        radius = self.noise.edge_bleeding
+        if radius == 0:
+            return truth
+        invalid = ~torch.isfinite(truth)
+        log = torch.where(invalid, truth.nanmedian(), truth).log()
+        padded = pad(log[None, None], (radius,) * 4, mode='replicate')
+        blurred = avg_pool2d(padded, 2 * radius + 1, stride=1)[0, 0].exp()
+        return torch.where(invalid, torch.nan, blurred)
+
+    def _confidence(self, log_error: torch.Tensor) -> torch.Tensor:
+        """Return a confidence (H, W), 1 and up, that follows the error as far as asked for."""
+        follows = self.noise.confidence
+        noise = interpolate(
+            torch.from_numpy(self._rng.normal(size=(1, 1, *_grid(log_error.shape, 16)))).float(),
+            tuple(log_error.shape),
+            mode='bilinear',
+        )[0, 0]
+        is_exact = not bool((log_error.nan_to_num() != 0).any())
+        if is_exact:
+            return torch.full_like(log_error, 2.0)
+        size = torch.log1p((log_error.abs() / _LARGE_LOG_ERROR).nan_to_num(nan=10.0).square())
+        return 1.0 + torch.exp(-follows * 2.0 * size + (1.0 - follows) * noise)
+
+    def _pose(self, view: WindowView, median: float, own: np.random.Generator) -> np.ndarray:
+        """Return world_from_camera (4, 4) with its error, about the camera's own axes."""
+        noise = self.noise
+        translation = noise.translation * median * self._mixed(own, (3,))
+        rotvec = np.radians(noise.rotation_deg) * self._mixed(own, (3,))
+        camera_from_wrong = rigid(Rotation.from_rotvec(rotvec).as_matrix(), translation)
+        return self.truth.world_from_camera(view.camera, view.stamp_ns) @ camera_from_wrong
+
+    def _intrinsics(self, view: WindowView) -> np.ndarray:
+        """Return K (3, 3) with the error of its focal length."""
+        k = self.truth.intrinsics(view.camera, view.stamp_ns, *view.image.shape[-2:])
+        factor = np.exp(self.noise.focal * self._rng.normal())
+        return k * np.array([[factor, 1.0, 1.0], [1.0, factor, 1.0], [1.0, 1.0, 1.0]])
+
+
+def _grid(shape: tuple[int, int], cells: int) -> tuple[int, int]:
+    """Return rows and columns of about square cells, so many along the longer side."""
+    longer = max(shape)
+    return tuple(max(2, round(cells * side / longer)) for side in shape)
+
+
+def _enlarged(nodes: np.ndarray, shape: tuple[int, int]) -> torch.Tensor:
+    """Return a smooth field (H, W) through nodes (1, 1, rows, columns)."""
+    field = torch.from_numpy(nodes).float()
+    return interpolate(field, tuple(shape), mode='bicubic', align_corners=True)[0, 0]

@@ -1,0 +1,129 @@
+"""
+What is true of a stream: depth, poses and intrinsics of every camera at every stamp.
+
+H W are the size of the image that is asked for; any size can be.
+"""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from da3_ros.evaluation.depth import resize_nearest
+from da3_ros.evaluation.sequences import Sequence
+from da3_ros.geometry.cameras import pixel_rays, scale_intrinsics
+import numpy as np
+
+
+class Truth(Protocol):
+    """Anything that knows a stream; a stamp that it has no frame of means the nearest one."""
+
+    def world_from_camera(self, camera: str, stamp_ns: int) -> np.ndarray:
+        """Return the pose (4, 4) of a camera's optical frame, in metres."""
+        ...
+
+    def depth_m(self, camera: str, stamp_ns: int, height: int, width: int) -> np.ndarray:
+        """Return the depth (H, W) along the optical axis, NaN where it isn't known."""
+        ...
+
+    def intrinsics(self, camera: str, stamp_ns: int, height: int, width: int) -> np.ndarray:
+        """Return K (3, 3) in pixels of an image (H, W)."""
+        ...
+
+
+class SequenceTruth:
+    """The truth of sequences on disk, one a camera."""
+
+    def __init__(self, sequences: Mapping[str, Sequence]) -> None:
+        """Take a sequence with depth for each camera."""
+        self._sequences = dict(sequences)
+
+    def world_from_camera(self, camera: str, stamp_ns: int) -> np.ndarray:
+        """Return the pose of the nearest frame."""
+        sequence = self._sequences[camera]
+        return sequence.world_from_camera[nearest(sequence.stamps_ns, stamp_ns)]
+
+    def depth_m(self, camera: str, stamp_ns: int, height: int, width: int) -> np.ndarray:
+        """Return the depth of the nearest frame, resized without inventing any."""
+        sequence = self._sequences[camera]
+        depth = sequence.depth_m(nearest(sequence.stamps_ns, stamp_ns))
+        return resize_nearest(depth, height, width)
+
+    def intrinsics(self, camera: str, stamp_ns: int, height: int, width: int) -> np.ndarray:
+        """Return K of the nearest frame, for the size that its depth is resized to."""
+        sequence = self._sequences[camera]
+        index = nearest(sequence.stamps_ns, stamp_ns)
+        depth_height, depth_width = sequence.depth_m(index).shape
+        k = sequence.intrinsics[index]
+        return scale_intrinsics(k, (depth_width, depth_height), (width, height))
+
+
+class BoxRoom:
+    """
+    A room with boxes in it, seen from inside: depth in closed form, at any pose.
+
+    ``low`` and ``high`` (3,) are opposite corners; ``boxes`` (B, 2, 3) those of what stands in it.
+    """
+
+    def __init__(
+        self, low: np.ndarray, high: np.ndarray, boxes: np.ndarray = np.empty((0, 2, 3))
+    ) -> None:
+        """Take the corners, in metres."""
+        self.low, self.high, self.boxes = np.asarray(low), np.asarray(high), np.asarray(boxes)
+
+    def depth_m(
+        self, world_from_camera: np.ndarray, intrinsics: np.ndarray, height: int, width: int
+    ) -> np.ndarray:
+        """Return the depth (H, W) that a camera (4, 4) inside the room sees."""
+        rays = pixel_rays(intrinsics, height, width) @ world_from_camera[:3, :3].T
+        rays = np.where(rays == 0, 1e-12, rays)
+        centre = world_from_camera[:3, 3]
+        # The rays have z = 1 in the camera, so lengths along them are depths.
+        depth = (np.where(rays > 0, self.high - centre, self.low - centre) / rays).min(axis=-1)
+        for low, high in self.boxes:
+            near_far = np.sort([(low - centre) / rays, (high - centre) / rays], axis=0)
+            enters, leaves = near_far[0].max(axis=-1), near_far[1].min(axis=-1)
+            depth = np.where((enters > 0) & (enters < leaves), np.minimum(depth, enters), depth)
+        return depth
+
+
+class RoomTruth:
+    """The truth of cameras that move through a room."""
+
+    def __init__(
+        self,
+        room: BoxRoom,
+        world_from_camera: Mapping[str, Mapping[int, np.ndarray]],
+        intrinsics: np.ndarray,
+        size: tuple[int, int],
+    ) -> None:
+        """Take poses (4, 4) by camera and stamp, and the K of all at a size (width, height)."""
+        self.room, self._intrinsics, self._size = room, intrinsics, size
+        self.poses = {camera: dict(poses) for camera, poses in world_from_camera.items()}
+
+    def world_from_camera(self, camera: str, stamp_ns: int) -> np.ndarray:
+        """Return the pose at the nearest stamp."""
+        poses = self.poses[camera]
+        if stamp_ns not in poses:
+            stamps = np.array(sorted(poses))
+            stamp_ns = int(stamps[nearest(stamps, stamp_ns)])
+        return poses[stamp_ns]
+
+    def depth_m(self, camera: str, stamp_ns: int, height: int, width: int) -> np.ndarray:
+        """Return the depth at the nearest stamp."""
+        pose = self.world_from_camera(camera, stamp_ns)
+        k = self.intrinsics(camera, stamp_ns, height, width)
+        return self.room.depth_m(pose, k, height, width)
+
+    def intrinsics(self, camera: str, stamp_ns: int, height: int, width: int) -> np.ndarray:
+        """Return K at another size."""
+        return scale_intrinsics(self._intrinsics, self._size, (width, height))
+
+
+def nearest(stamps_ns: np.ndarray, stamp_ns: int) -> int:
+    """Return the index of the stamp that is nearest to one; stamps (F,) grow."""
+    after = int(np.searchsorted(stamps_ns, stamp_ns))
+    if after == 0:
+        return 0
+    if after == len(stamps_ns):
+        return after - 1
+    is_nearer = stamps_ns[after] - stamp_ns < stamp_ns - stamps_ns[after - 1]
+    return after if is_nearer else after - 1
