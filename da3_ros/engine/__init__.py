@@ -1,6 +1,7 @@
 """The streaming engine: frames in, depth and poses in one map out; knows nothing of ROS."""
 
 from da3_ros.config import EngineConfig
+from da3_ros.engine.factory import Engine, make_engine
 from da3_ros.engine.frame import (
     EngineStatus,
     Frame,
@@ -9,13 +10,19 @@ from da3_ros.engine.frame import (
     Update,
     View,
 )
+from da3_ros.engine.licence import licence_line
+from da3_ros.engine.single_view import SingleViewEngine
 from da3_ros.engine.streaming import StreamingEngine
 
 __all__ = [
+    'Engine',
     'EngineConfig',
     'EngineStatus',
     'Frame',
     'KeyframePose',
+    'licence_line',
+    'make_engine',
+    'SingleViewEngine',
     'StreamingEngine',
     'TrackingState',
     'Update',

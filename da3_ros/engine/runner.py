@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from da3_ros.geometry.transforms import invert
+from da3_ros.model import Prediction
 from da3_ros.model.camera_head import normalise_poses
 from da3_ros.model.da3 import AnyViewNetwork
 import numpy as np
@@ -70,28 +71,43 @@ class EagerRunner:
         """Take a network that already is on its device and in its precision."""
         self._net = net
 
-    @torch.inference_mode()
     def infer(
         self, views: Sequence[WindowView], depth_views: Sequence[int] | None = None
     ) -> WindowPrediction:
         """Predict a window; poses go to the network when every view has one."""
-        dense = torch.tensor(range(len(views)) if depth_views is None else list(depth_views))
+        return window_prediction(self.predict(views, depth_views=depth_views), depth_views)
+
+    @torch.inference_mode()
+    def predict(self, views: Sequence[WindowView], **options: object) -> Prediction:
+        """Return all that the network says of a window; ``options`` are those of the network."""
         images = torch.stack([view.image for view in views])[None]  # (1, V, 3, H, W)
         poses, intrinsics = known_cameras(views)
-        prediction = self._net(
+        return self._net(
             images.to(self._net.dtype),
             camera_from_world=poses,
             intrinsics=intrinsics,
             reference='first',
-            depth_views=dense.tolist(),
+            **options,
         )
-        dense = dense.to(images.device)
-        return WindowPrediction(
-            depth=spread(prediction.depth[0], dense, len(views)),
-            confidence=spread(prediction.depth_conf[0], dense, len(views)),
-            window_from_camera=invert(homogeneous(prediction.camera_from_world[0])),
-            intrinsics=prediction.intrinsics[0].double().cpu().numpy(),
-        )
+
+
+def window_prediction(
+    prediction: Prediction, depth_views: Sequence[int] | None = None
+) -> WindowPrediction:
+    """
+    Return the part of a network's prediction of one window that the engine works with.
+
+    ``depth_views`` are the positions that its depth is of, None: all of them.
+    """
+    count = prediction.camera_from_world.shape[1]
+    at = torch.tensor(range(count) if depth_views is None else list(depth_views))
+    at = at.to(prediction.depth.device)
+    return WindowPrediction(
+        depth=spread(prediction.depth[0], at, count),
+        confidence=spread(prediction.depth_conf[0], at, count),
+        window_from_camera=invert(homogeneous(prediction.camera_from_world[0])),
+        intrinsics=prediction.intrinsics[0].double().cpu().numpy(),
+    )
 
 
 def known_cameras(

@@ -21,7 +21,7 @@ from da3_ros.model.gaussians import gaussians_from_raw
 from da3_ros.model.inputs import (
     check_cameras,
     check_depth_views,
-    check_gaussians,
+    check_gaussian_views,
     check_images,
     check_options,
 )
@@ -58,7 +58,7 @@ class AnyViewNetwork(Network):
         pose_from: str = 'camera',
         rays: bool = False,
         depth_views: Sequence[int] | None = None,
-        gaussians: bool = False,
+        gaussian_views: Sequence[int] = (),
     ) -> Prediction:
         """
         Predict depth and cameras; the ray branch runs only if ``rays`` or ``pose_from`` ask.
@@ -74,7 +74,7 @@ class AnyViewNetwork(Network):
             pose_from: take the cameras from the 'camera' decoder or fit them to the 'rays'.
             rays: return the rays too.
             depth_views: views to predict depth for; None: all of them.
-            gaussians: return a 3D Gaussian for each pixel that has depth.
+            gaussian_views: views to return a 3D Gaussian of each pixel for; they need depth.
 
         Raises:
             InputError: if an argument has the wrong shape, type or value.
@@ -85,7 +85,9 @@ class AnyViewNetwork(Network):
         check_cameras(images, camera_from_world, intrinsics)
         if depth_views is not None:
             check_depth_views(depth_views, images.shape[1])
-        check_gaussians(gaussians, self.gaussian_head is not None)
+        check_gaussian_views(
+            gaussian_views, images.shape[1], depth_views, self.gaussian_head is not None
+        )
         size = images.shape[-2], images.shape[-1]
         grid = size[0] // self.config.patch_size, size[1] // self.config.patch_size
 
@@ -110,9 +112,9 @@ class AnyViewNetwork(Network):
             rays=ray_map.values if rays else None,
             ray_conf=ray_map.confidence if rays else None,
         )
-        if not gaussians:
+        if not len(gaussian_views):
             return prediction
-        return self._with_gaussians(prediction, taps, images, depth_views)
+        return self._with_gaussians(prediction, taps, images, gaussian_views, depth_views)
 
     def cameras(self, taps: Sequence[Tap], size: tuple[int, int]) -> Cameras:
         """Decode the cameras of all views of a window of (H, W) images."""
@@ -159,12 +161,14 @@ class AnyViewNetwork(Network):
         prediction: Prediction,
         taps: Sequence[Tap],
         images: Tensor,
+        gaussian_views: Sequence[int],
         depth_views: Sequence[int] | None,
     ) -> Prediction:
-        """Add the Gaussians of the views that have depth, a few views at a time."""
+        """Add the Gaussians of some of the views that have depth, a few views at a time."""
         batch, views, _, height, width = images.shape
         grid = height // self.config.patch_size, width // self.config.patch_size
-        wanted = [i % views for i in (range(views) if depth_views is None else depth_views)]
+        with_depth = [i % views for i in (range(views) if depth_views is None else depth_views)]
+        wanted = [i % views for i in gaussian_views]
         raw = []
         for start in range(0, len(wanted), VIEWS_PER_HEAD_PASS):
             part = wanted[start : start + VIEWS_PER_HEAD_PASS]
@@ -173,7 +177,7 @@ class AnyViewNetwork(Network):
             raw.append(self.gaussian_head(features, pictures, grid).unflatten(0, (batch, -1)))
         gaussians = gaussians_from_raw(
             torch.cat(raw, dim=1),
-            prediction.depth,
+            select_views(prediction.depth, [with_depth.index(i) for i in wanted]),
             select_views(prediction.camera_from_world, wanted),
             select_views(prediction.intrinsics, wanted),
         )

@@ -44,6 +44,10 @@ class Gaussians:
         """Return those that an index or a mask over the leading dimensions picks."""
         return Gaussians(*(getattr(self, name)[index] for name in self.__dataclass_fields__))
 
+    def to(self, device: str | torch.device) -> 'Gaussians':
+        """Return the same on another device."""
+        return Gaussians(*(getattr(self, n).to(device) for n in self.__dataclass_fields__))
+
     def scaled(self, scale: Tensor) -> 'Gaussians':
         """Multiply all lengths of Gaussians (B, ...) by a factor (B,)."""
         factor = scale.view(-1, *(1 for _ in self.means.shape[1:]))

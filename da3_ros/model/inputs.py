@@ -78,24 +78,38 @@ def check_intrinsics(images: Tensor, intrinsics: Tensor | None) -> None:
         raise InputError(f'intrinsics: expected floats, got {intrinsics.dtype}.')
 
 
-def check_gaussians(asked: bool, has_gaussians: bool) -> None:
-    """Raise InputError if Gaussians are asked of a network that has no head for them."""
-    if asked and not has_gaussians:
-        raise InputError(
-            'Gaussians were asked for, but this network has no Gaussian head: use DA3-GIANT or '
-            'DA3NESTED-GIANT-LARGE.'
-        )
-
-
 def check_depth_views(depth_views: Sequence[int], views: int) -> None:
     """Raise InputError unless the indices name one or more different views."""
-    in_range = all(-views <= i < views for i in depth_views)
-    if (
-        not len(depth_views)
-        or not in_range
-        or len({i % views for i in depth_views}) < len(depth_views)
-    ):
+    if not len(depth_views) or not _are_different(depth_views, views):
         raise InputError(
             f'depth_views: expected different indices of the {views} views, '
             f'got {list(depth_views)}.'
         )
+
+
+def check_gaussian_views(
+    gaussian_views: Sequence[int],
+    views: int,
+    depth_views: Sequence[int] | None,
+    has_gaussians: bool,
+) -> None:
+    """Raise InputError unless there is a Gaussian head, and depth, for all views asked for."""
+    if not len(gaussian_views):
+        return
+    if not has_gaussians:
+        raise InputError(
+            'gaussian_views: this network has no Gaussian head; use DA3-GIANT or '
+            'DA3NESTED-GIANT-LARGE.'
+        )
+    with_depth = {i % views for i in (range(views) if depth_views is None else depth_views)}
+    is_subset = {i % views for i in gaussian_views} <= with_depth
+    if not _are_different(gaussian_views, views) or not is_subset:
+        raise InputError(
+            f'gaussian_views: expected different indices of the views with depth, '
+            f'{sorted(with_depth)}, got {list(gaussian_views)}.'
+        )
+
+
+def _are_different(indices: Sequence[int], views: int) -> bool:
+    in_range = all(-views <= i < views for i in indices)
+    return in_range and len({i % views for i in indices}) == len(indices)

@@ -29,7 +29,7 @@ class Prediction:
         scale: metres per unit that the network spoke of, which all lengths are multiplied by
             already: (B,) from the nested network, NaN where it could not tell, (B, V) from the
             metric network given intrinsics, else None.
-        gaussians: of each pixel that has depth, in the world, if asked for.
+        gaussians: (B, v, H, W) in the world, of the ``gaussian_views``, if any.
 
     """
 

@@ -44,16 +44,3 @@ LICENCES: dict[str, str] = {EMBEDDED.name: APACHE} | {
     release.config.name: release.licence for release in RELEASES.values()
 }
 """Name in config.json -> licence of the official weights of that name."""
-
-_TERMS = {
-    APACHE: 'free to use, commercially too',
-    NON_COMMERCIAL: 'not for commercial use',
-}
-
-
-def licence_line(model: str, licence: str | None) -> str:
-    """Return one sentence on what the weights of ``model`` may be used for."""
-    if licence is None:
-        return f"The licence of the weights of '{model}' is not known."
-    terms = f' ({_TERMS[licence]})' if licence in _TERMS else ''
-    return f"The weights of '{model}' are licensed under {licence}{terms}."

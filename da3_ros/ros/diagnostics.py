@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 import time
 
-from da3_ros.engine import EngineStatus, StreamingEngine, TrackingState
+from da3_ros.engine import Engine, EngineStatus, TrackingState
 from da3_ros.msg import Status
 from da3_ros.ros.convert import header_at
 from da3_ros.ros.drops import EXPECTED_REASONS
@@ -21,9 +21,7 @@ def gpu_memory_mib(device: torch.device) -> float:
     return torch.cuda.memory_allocated(device) / 2**20 if device.type == 'cuda' else 0.0
 
 
-def status_message(
-    engine: StreamingEngine, counts: Snapshot, stamp: int, map_frame: str
-) -> Status:
+def status_message(engine: Engine, counts: Snapshot, stamp: int, map_frame: str) -> Status:
     """Return the Status of an engine whose newest processed image has this stamp [ns]."""
     status = engine.status
     return Status(
@@ -47,6 +45,7 @@ def status_message(
         is_metric=status.is_metric,
         registration_inliers=status.registration_inliers,
         model=engine.model_name,
+        licence=engine.licence or '',
         gpu_memory_mib=gpu_memory_mib(engine.device),
     )
 
@@ -55,7 +54,7 @@ def status_message(
 class Health:
     """What the diagnostics of one moment are made of; ``engine`` None while unconfigured."""
 
-    engine: StreamingEngine | None
+    engine: Engine | None
     counts: Snapshot
     is_active: bool
     problem: str = ''
@@ -115,6 +114,8 @@ class Diagnostics:
         if fresh:
             listed = ', '.join(f'{reason} {n}' for reason, n in sorted(fresh.items()))
             return DiagnosticStatus.WARN, f'Not used in the last second: {listed}.'
+        if health.status.scale_warning:
+            return DiagnosticStatus.WARN, health.status.scale_warning
         if not health.engine.is_trained:
             return DiagnosticStatus.WARN, 'The network is untrained; its depth means nothing.'
         return DiagnosticStatus.OK, health.status.state.name.capitalize() + '.'
@@ -126,6 +127,7 @@ def _values(health: Health, before: Snapshot, elapsed_s: float) -> list[tuple[st
     values = [
         ('state', status.state.name),
         ('model', health.engine.model_name if health.engine else ''),
+        ('licence', health.engine.licence or 'unknown' if health.engine else ''),
         ('input rate [Hz]', _rate(counts.frames_received - before.frames_received, elapsed_s)),
         ('output rate [Hz]', _rate(counts.frames_published - before.frames_published, elapsed_s)),
         ('frames received', str(counts.frames_received)),
@@ -142,6 +144,7 @@ def _values(health: Health, before: Snapshot, elapsed_s: float) -> list[tuple[st
         ('scale spread', f'{status.scale_spread:.3g}'),
         ('scale source', status.scale_source),
     ]
+    values += [(f'scale from {name}', why) for name, why in status.scale_problems.items()]
     if health.engine:
         values.append(('GPU memory [MiB]', f'{gpu_memory_mib(health.engine.device):.0f}'))
     values += [(f'{stage} [ms]', f'{ms:.1f}') for stage, ms in counts.stage_ms.items()]

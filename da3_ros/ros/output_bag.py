@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from da3_ros.config import NodeConfig
-from da3_ros.engine import StreamingEngine, Update, View
+from da3_ros.engine import Engine, Update, View
 from da3_ros.ros.bag import BagWriter
 from da3_ros.ros.convert import (
     depth_to_cloud,
@@ -44,14 +44,14 @@ class OutputBag:
         """Complete the bag."""
         self._writer.__exit__(*error)
 
-    def drop(self, reason: str, engine: StreamingEngine) -> None:
+    def drop(self, reason: str, engine: Engine) -> None:
         """Count a frame that was not processed."""
         self._statistics.receive()
         self._statistics.drop(reason)
         if self._stamp_ns > 0:
             self._write_status(engine)
 
-    def write(self, update: Update, engine: StreamingEngine, elapsed_ms: float) -> None:
+    def write(self, update: Update, engine: Engine, elapsed_ms: float) -> None:
         """Write all topics for an update; ``elapsed_ms`` is how long it took."""
         self._stamp_ns = max(view.stamp_ns for view in update.views)
         for view in update.views:
@@ -70,24 +70,34 @@ class OutputBag:
         """Write the topics of one view."""
         config, frame_id, stamp_ns = self._config, self._frame_id, view.stamp_ns
         header = header_at(stamp_ns, frame_id)
-        in_map = header_at(stamp_ns, config.frames.map)
         depth_m = published_depth(view.depth_m, view.confidence, config.depth)
-        size = (depth_m.shape[1], depth_m.shape[0])
-        transform = transform_message(view.map_from_camera, config.frames.map, frame_id, stamp_ns)
-        odometry = odometry_message(view.map_from_camera, view.pose_covariance, in_map, frame_id)
-        cloud = depth_to_cloud(depth_m, view.rgb, view.intrinsics, config.points.stride, header)
-        messages = {
-            '/tf': TFMessage(transforms=[transform]),
-            '/depth/camera_info': intrinsics_to_info(view.intrinsics, size, header),
+        # TF first: whoever plays the bag then need not wait for it.
+        messages = {} if view.map_from_camera is None else self._pose_messages(view)
+        if view.intrinsics is not None:
+            size = (depth_m.shape[1], depth_m.shape[0])
+            stride = config.points.stride
+            messages |= {
+                '/depth/camera_info': intrinsics_to_info(view.intrinsics, size, header),
+                '/points': depth_to_cloud(depth_m, view.rgb, view.intrinsics, stride, header),
+            }
+        messages |= {
             '/depth/image_rect': depth_to_image(depth_m, config.depth.encoding, header),
             '/confidence/image_rect': float_image(view.confidence, header),
-            '/points': cloud,
-            '/odometry': odometry,
         }
         for topic, message in messages.items():
             self._writer.write(topic, stamp_ns, message)
 
-    def _write_status(self, engine: StreamingEngine) -> None:
+    def _pose_messages(self, view: View) -> dict[str, object]:
+        """Return the topics of a view's pose."""
+        map_frame, stamp_ns = self._config.frames.map, view.stamp_ns
+        pose, in_map = view.map_from_camera, header_at(stamp_ns, map_frame)
+        transform = transform_message(pose, map_frame, self._frame_id, stamp_ns)
+        return {
+            '/tf': TFMessage(transforms=[transform]),
+            '/odometry': odometry_message(pose, view.pose_covariance, in_map, self._frame_id),
+        }
+
+    def _write_status(self, engine: Engine) -> None:
         snapshot = self._statistics.snapshot()
         status = status_message(engine, snapshot, self._stamp_ns, self._config.frames.map)
         self._writer.write('/status', self._stamp_ns, status)

@@ -16,8 +16,9 @@ from da3_ros.errors import ConfigError, FrameError
 from da3_ros.tools.options import add_engine_options, configured
 
 if TYPE_CHECKING:
-    from da3_ros.engine import StreamingEngine
+    from da3_ros.engine import Engine
     from da3_ros.ros.output_bag import OutputBag
+    from da3_ros.tools.gaussian_map import GaussianMap
     from da3_ros.tools.results import Results
     from da3_ros.tools.sources import Calibrate, Source
 
@@ -44,6 +45,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--fps', type=float, default=10.0, help='frames per second of a folder without stamps'
     )
+    parser.add_argument(
+        '--gaussians',
+        action='store_true',
+        help='also write gaussians.ply, 3D Gaussians of all keyframes (DA3-GIANT and the nested '
+        'model)',
+    )
     camera = parser.add_mutually_exclusive_group()
     camera.add_argument(
         '--camera-info',
@@ -58,8 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the engine over the input; returns the exit code."""
-    from da3_ros.engine import StreamingEngine
-    from da3_ros.model.weights import UntrainedModelWarning
+    from da3_ros.tools.gaussian_map import GaussianMap
     from da3_ros.tools.results import Results
     from da3_ros.tools.sources import open_source
 
@@ -67,23 +73,49 @@ def run(arguments: argparse.Namespace) -> int:
     config = configured(NodeConfig(), arguments)
     calibrate = _calibrate(arguments)
     source = open_source(arguments.input, arguments.topic, arguments.fps)
-    with warnings.catch_warnings():  # of untrained weights: said below
-        warnings.simplefilter('ignore', UntrainedModelWarning)
-        engine = StreamingEngine(config)
-    trained = (
-        '' if engine.is_trained else ' (untrained, seeded random weights: its depth means nothing)'
-    )
-    print(f'{engine.model_name} on {engine.device}{trained}')
     with ExitStack() as stack:
+        gaussians = stack.enter_context(GaussianMap()) if arguments.gaussians else None
+        engine = _make_engine(config, gaussians)
+        _introduce(engine)
         results = stack.enter_context(Results(arguments.output, arguments.overwrite))
         bag = _output_bag(results.directory / 'outputs', config, source.frame_id)
         if bag is not None:
             stack.enter_context(bag)
-        job = _Job(source, engine, results, bag, calibrate)
+        job = _Job(source, engine, results, bag, calibrate, gaussians)
         code = job.run(arguments.every)
-        engine.save_map(results.directory)
+        if engine.has_map:
+            engine.save_map(results.directory)
+        job.write_gaussians()
     job.report()
     return code
+
+
+def _make_engine(config: NodeConfig, gaussians: 'GaussianMap | None') -> 'Engine':
+    """Return the engine; one whose runner leaves its Gaussians to the map of them, if any."""
+    from da3_ros.engine import make_engine
+    from da3_ros.model.weights import UntrainedModelWarning
+
+    parts = {} if gaussians is None else {'make_runner': gaussians.make_runner}
+    with warnings.catch_warnings():  # of untrained weights: said by the caller
+        warnings.simplefilter('ignore', UntrainedModelWarning)
+        engine = make_engine(config, **parts)
+    if gaussians is not None and not engine.has_map:
+        raise ConfigError(
+            f"'{config.model}' sees each view alone; --gaussians needs DA3-GIANT or "
+            'DA3NESTED-GIANT-LARGE as the model.'
+        )
+    return engine
+
+
+def _introduce(engine: 'Engine') -> None:
+    """Say what runs where, and on what terms."""
+    from da3_ros.engine import licence_line
+
+    trained = (
+        '' if engine.is_trained else ' (untrained, seeded random weights: its depth means nothing)'
+    )
+    print(f'{engine.model_name} on {engine.device}{trained}')
+    print(licence_line(engine.model_name, engine.licence))
 
 
 def _check(arguments: argparse.Namespace) -> None:
@@ -122,10 +154,12 @@ class _Job:
     """One input on its way through the engine, and what became of its frames."""
 
     source: 'Source'
-    engine: 'StreamingEngine'
+    engine: 'Engine'
     results: 'Results'
     bag: 'OutputBag | None'
     calibrate: 'Calibrate | None'
+    gaussians: 'GaussianMap | None'
+    gaussians_written: int = 0
     done: int = 0
     elapsed_s: float = 0.0
     drops: Counter = field(default_factory=Counter)
@@ -166,9 +200,17 @@ class _Job:
             return
         elapsed_ms = (time.perf_counter() - started) * 1e3
         self.results.write(index, update.views, update.status.is_metric)
+        if self.gaussians is not None and update.views[0].is_keyframe:
+            self.gaussians.keep(update.views[0], update.status.scale)
         if self.bag is not None:
             self.bag.write(update, self.engine, elapsed_ms)
         self.done += 1
+
+    def write_gaussians(self) -> None:
+        """Write the Gaussians of the keyframes where these are believed to be now."""
+        if self.gaussians is not None:
+            path, scale = self.results.directory / 'gaussians.ply', self.engine.status.scale
+            self.gaussians_written = self.gaussians.write(path, self.engine.keyframes, scale)
 
     def report(self) -> None:
         """Say what was done, what was not and why, and where it lies."""
@@ -176,10 +218,19 @@ class _Job:
         print(f'{self.done} frames in {self.elapsed_s:.1f} s ({rate:.1f} frames/s)')
         for reason, count in self.drops.items():
             print(f'{count} dropped, {reason}; the first: {self.first_problem[reason]}')
-        unit = 'metres' if self.engine.status.is_metric else 'units of the map, not metres'
-        print(f'Depth and poses are in {unit}; {len(self.engine.keyframes)} keyframes.')
-        print(
-            f'Results are in {self.results.directory}: frames/, poses.txt, intrinsics.json, map/'
+        is_metric, parts = (
+            self.engine.status.is_metric,
+            'frames/, poses.txt, intrinsics.json, map/',
         )
+        if self.engine.has_map:
+            unit = 'metres' if is_metric else 'units of the map, not metres'
+            print(f'Depth and poses are in {unit}; {len(self.engine.keyframes)} keyframes.')
+        else:
+            unit = 'metres' if is_metric else 'units of each frame, not metres'
+            print(f'Depth is in {unit}; the network sees each view alone, so there are no poses.')
+            parts = 'frames/, intrinsics.json'
+        if self.gaussians is not None:
+            print(f'{self.gaussians_written} Gaussians of the keyframes are in gaussians.ply.')
+        print(f'Results are in {self.results.directory}: {parts}')
         if self.bag is not None:
             print(f'All topics of the node are in {self.results.directory / "outputs"} (MCAP).')

@@ -11,7 +11,7 @@ from da3_ros.geometry.tum import pose_line
 import numpy as np
 
 # What a folder of results holds; nothing else in it is ever removed.
-PARTS = ('frames', 'map', 'outputs', 'poses.txt', 'intrinsics.json')
+PARTS = ('frames', 'map', 'outputs', 'poses.txt', 'intrinsics.json', 'gaussians.ply')
 
 
 class Results:
@@ -21,7 +21,8 @@ class Results:
     ``frames/%06d.npz``, numbered as the input is: ``depth`` (h, w) float32, NaN where invalid, in
     metres if ``is_metric`` and else in units of the map; ``confidence`` (h, w) float32, 1 and up;
     ``rgb`` (h, w, 3) uint8; ``intrinsics`` (3, 3) pixels of the depth; ``map_from_camera`` (4, 4);
-    ``stamp_ns``; ``is_metric``. ``poses.txt``: TUM format, map_from_camera, optical frames.
+    ``stamp_ns``; ``is_metric``. ``poses.txt``: TUM format, map_from_camera, optical frames. What
+    is not known, poses of a single-view network and its intrinsics, is left out.
     """
 
     def __init__(self, directory: Path, overwrite: bool = False) -> None:
@@ -60,19 +61,26 @@ class Results:
         """Write the views of the input's frame ``index``."""
         for view in views:
             path = self.directory / 'frames' / f'{index:06d}.npz'
-            np.savez(
-                path,
-                depth=view.depth_m,
-                confidence=view.confidence,
-                rgb=view.rgb,
-                intrinsics=view.intrinsics,
-                map_from_camera=view.map_from_camera,
-                stamp_ns=view.stamp_ns,
-                is_metric=is_metric,
-            )
-            self._poses.write(pose_line(view.stamp_ns, view.map_from_camera))
-            self._poses.flush()
-            (fx, _, cx), (_, fy, cy), _ = view.intrinsics.tolist()
-            height, width = view.depth_m.shape
-            size = {'file': path.stem, 'width': width, 'height': height}
-            self._cameras.append(size | {'fx': fx, 'fy': fy, 'cx': cx, 'cy': cy})
+            arrays = {
+                'depth': view.depth_m,
+                'confidence': view.confidence,
+                'rgb': view.rgb,
+                'intrinsics': view.intrinsics,
+                'map_from_camera': view.map_from_camera,
+                'stamp_ns': view.stamp_ns,
+                'is_metric': is_metric,
+            }
+            np.savez(path, **{name: a for name, a in arrays.items() if a is not None})
+            if view.map_from_camera is not None:
+                self._poses.write(pose_line(view.stamp_ns, view.map_from_camera))
+                self._poses.flush()
+            if view.intrinsics is not None:
+                self._cameras.append(_camera(path.stem, view))
+
+
+def _camera(name: str, view: View) -> dict:
+    """Return the record of a view's intrinsics, pixels of its depth."""
+    (fx, _, cx), (_, fy, cy), _ = view.intrinsics.tolist()
+    height, width = view.depth_m.shape
+    size = {'file': name, 'width': width, 'height': height}
+    return size | {'fx': fx, 'fy': fy, 'cx': cx, 'cy': cy}

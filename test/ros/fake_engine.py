@@ -30,8 +30,10 @@ class FakeEngine:
     """
 
     is_trained = True
+    has_map = True
+    licence = 'Apache-2.0'
 
-    def __init__(self, config: NodeConfig) -> None:
+    def __init__(self, config: NodeConfig, robot: object = None) -> None:
         if config.model == 'missing':
             raise WeightsError("There are no weights at 'missing'; give the path of a file.")
         self.device = torch.device('cpu')

@@ -46,7 +46,7 @@ def _doubled(intrinsics: torch.Tensor) -> torch.Tensor:
 
 def test_nested_scales_everything_that_has_a_length(pair_of: Callable, scene_of: Callable) -> None:
     net, images = pair_of(NESTED).ours, scene_of(3, rows=3).images
-    options = {'rays': True, 'gaussians': True, 'depth_views': [2, 0]}
+    options = {'rays': True, 'gaussian_views': [2], 'depth_views': [1, 2]}
     metric, plain = net(images, **options), net.any_view(images, **options)
     scale = metric.scale.item()
     assert metric.depth.shape == metric.sky.shape == (1, 2, 42, 98)
@@ -76,17 +76,33 @@ def test_nested_without_anything_but_sky_has_no_scale(
 
 def test_gaussians_of_some_views(pair_of: Callable, scene_of: Callable) -> None:
     net, images = pair_of(GIANT).ours, scene_of(3, rows=3, columns=4).images
-    whole = net(images, gaussians=True).gaussians
-    some = net(images, gaussians=True, depth_views=[2, 0]).gaussians
-    assert some.means.shape == (1, 2, 42, 56, 3)
-    torch.testing.assert_close(some.means, whole.means[:, [2, 0]], rtol=1e-4, atol=1e-4)
+    whole = net(images, gaussian_views=range(3)).gaussians
+    some = net(images, gaussian_views=[-1, 0], depth_views=[1, 0, 2])
+    assert some.depth.shape == (1, 3, 42, 56)
+    assert some.gaussians.means.shape == (1, 2, 42, 56, 3)
+    torch.testing.assert_close(some.gaussians.means, whole.means[:, [2, 0]], rtol=1e-4, atol=1e-4)
     assert net(images).gaussians is None
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        ({'gaussian_views': [2], 'depth_views': [0, 1]}, r'views with depth, \[0, 1\], got \[2\]'),
+        ({'gaussian_views': [0, 0]}, r'got \[0, 0\]'),
+        ({'gaussian_views': [3]}, r'got \[3\]'),
+    ],
+)
+def test_gaussians_of_views_that_are_not_there(
+    pair_of: Callable, options: dict, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        pair_of(GIANT).ours(torch.zeros(1, 3, 3, 28, 28), **options)
 
 
 def test_gaussians_need_a_head(tiny_config: ModelConfig) -> None:
     net = AnyViewNetwork(tiny_config)
-    with pytest.raises(InputError, match='no Gaussian head: use DA3-GIANT'):
-        net(torch.zeros(1, 1, 3, 28, 28), gaussians=True)
+    with pytest.raises(InputError, match='no Gaussian head; use DA3-GIANT'):
+        net(torch.zeros(1, 1, 3, 28, 28), gaussian_views=[0])
 
 
 @pytest.mark.parametrize('network', [SINGLE, NESTED])

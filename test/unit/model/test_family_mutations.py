@@ -229,7 +229,7 @@ def missed_by(pair_of: Callable, scene_of: Callable, violations: Callable) -> Ca
         options = {'infer_gs': True} if network == GIANT else {}
         if network not in official:
             official[network] = pair.run_official(images, **options)
-        ours = pair.run_ours(images, **({'gaussians': True} if network == GIANT else {}))
+        ours = pair.run_ours(images, **({'gaussian_views': range(3)} if network == GIANT else {}))
         return violations(sky.fill_sky(ours), official[network]).keys()
 
     return run

@@ -100,4 +100,4 @@ def test_gaussians(
     official = pair.run_official(images, infer_gs=True)
     for field in fields(official.gaussians):
         assert getattr(official.gaussians, field.name).std() > 1e-3, f'{field.name} is degenerate'
-    assert violations(pair.run_ours(images, gaussians=True), official) == {}
+    assert violations(pair.run_ours(images, gaussian_views=range(views)), official) == {}

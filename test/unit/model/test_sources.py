@@ -5,9 +5,10 @@ import json
 from pathlib import Path
 import sys
 
+from da3_ros.engine.licence import licence_line
 from da3_ros.errors import WeightsError
 from da3_ros.model import load_model, ModelConfig, PRESETS
-from da3_ros.model.releases import licence_line, RELEASES
+from da3_ros.model.releases import RELEASES
 from da3_ros.model.sources import resolve
 from da3_ros.model.weights import save_model
 import pytest

@@ -1,0 +1,24 @@
+"""Choosing the engine that a model needs."""
+
+from da3_ros.config import EngineConfig
+from da3_ros.engine.single_view import SingleViewEngine
+from da3_ros.engine.streaming import StreamingEngine
+from da3_ros.model.presets import ModelConfig
+from da3_ros.model.weights import network_config
+
+Engine = StreamingEngine | SingleViewEngine
+
+
+def make_engine(config: EngineConfig, **parts: object) -> Engine:
+    """
+    Make the engine for what ``config.model`` names; ``parts`` are for a ``StreamingEngine``.
+
+    Raises:
+        WeightsError: if the weights are missing, damaged or of another network.
+        ConfigError: if the device is not there.
+
+    """
+    network = network_config(config.model)
+    if isinstance(network, ModelConfig) and not network.is_any_view:
+        return SingleViewEngine(config)
+    return StreamingEngine(config, **parts)

@@ -1,0 +1,162 @@
+"""
+The engine of single-view networks: depth of each frame by itself, no poses and no map.
+
+It has the interface of ``StreamingEngine``, so that node and tools need not know which they run.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from da3_ros.config import EngineConfig
+from da3_ros.engine.admission import Admission
+from da3_ros.engine.device import resolve_device, resolve_precision
+from da3_ros.engine.frame import EngineStatus, Frame, KeyframePose, TrackingState, Update, View
+from da3_ros.engine.preprocess import preprocess, Preprocessed
+from da3_ros.engine.reconfiguration import check_change
+from da3_ros.engine.stage_clock import StageClock
+from da3_ros.errors import ConfigError
+from da3_ros.geometry.cameras import undistort
+from da3_ros.model import load_model, Prediction
+from da3_ros.model.single_view import SingleViewNetwork
+from da3_ros.model.sky import is_sky
+import numpy as np
+import torch
+
+
+class SingleViewEngine:
+    """
+    Predicts each frame alone: a window of one, no pose, no TF, no keyframes.
+
+    The sky has no depth (NaN). Depth is in metres where the network is metric and the camera has
+    intrinsics; else each frame has a scale of its own, and ``is_metric`` is false. The network
+    says nothing of its confidence, so that is 1, the least there is.
+    """
+
+    has_map = False
+
+    def __init__(self, config: EngineConfig, net: SingleViewNetwork | None = None) -> None:
+        """
+        Load the network that ``config`` names, or take one that is on its device already.
+
+        Raises:
+            WeightsError: if the weights are missing, damaged or of another network.
+            ConfigError: if the device is not there.
+
+        """
+        self.device = resolve_device(config.device)
+        if net is None:
+            precision = resolve_precision(config.precision, self.device)
+            net = load_model(config.model, self.device, precision)
+        self.model_name, self.is_trained = net.source_name, net.is_trained
+        self.licence = net.licence
+        self._net = net
+        self._config = config
+        self._resolution = config.resolution or net.config.resolution
+        self.reset()
+
+    @property
+    def status(self) -> EngineStatus:
+        """The status after the last push that did not raise."""
+        return self._status
+
+    @property
+    def keyframes(self) -> tuple[KeyframePose, ...]:
+        """Nothing: there is no map."""
+        return ()
+
+    def reset(self) -> None:
+        """Forget the stamps of the stream; there is nothing else to forget."""
+        self._admission = Admission(self._resolution, self._config.max_stamp_jump_s)
+        self._status = EngineStatus()
+
+    def configure(self, config: EngineConfig) -> None:
+        """
+        Take new values of the parameters that may change while running.
+
+        Raises:
+            ConfigError: if another parameter differs too; nothing changes then.
+
+        """
+        check_change(self._config, config)
+        self._config = config
+
+    def warm_up(self, width: int = 640, height: int = 480) -> None:
+        """Run the network once on an empty image, so that the first frame is not the slow one."""
+        self._infer(preprocess(np.zeros((height, width, 3), np.uint8), self._resolution))
+
+    def save_map(self, directory: Path, name: str = 'map') -> Path:
+        """
+        Refuse: there is no map.
+
+        Raises:
+            ConfigError: always.
+
+        """
+        raise ConfigError(
+            f"'{self.model_name}' sees each view alone and makes no map; choose an any-view model "
+            'to save one.'
+        )
+
+    def push(self, frames: Sequence[Frame]) -> Update:
+        """
+        Return what the network says of the newest frame of one or more cameras.
+
+        Raises:
+            FrameError: if a frame cannot be used; ``reason`` is the name to count the drop under.
+
+        """
+        clock = StageClock()
+        reset_reason = self._admission.check(frames)
+        if reset_reason:
+            self.reset()
+        prepared = [self._prepare(frame) for frame in frames]
+        clock.lap('preprocess')
+        predictions = [self._infer(p) for p in prepared]
+        views = tuple(_view(*parts) for parts in zip(frames, prepared, predictions, strict=True))
+        clock.lap('network')
+        self._admission.accept(frames)
+        scales = [float(p.scale[0, 0]) for p in predictions if p.scale is not None]
+        is_metric = len(scales) == len(frames)
+        self._status = EngineStatus(
+            state=TrackingState.TRACKING,
+            views_in_window=1,
+            scale=scales[0] if is_metric else float('nan'),
+            scale_source='metric_model' if is_metric else 'none',
+            is_metric=is_metric,
+            stage_ms=clock.stage_ms,
+        )
+        return Update(views, self._status, False, bool(reset_reason), reset_reason)
+
+    def _prepare(self, frame: Frame) -> Preprocessed:
+        """Undistort, resize and normalise a frame."""
+        rgb = frame.rgb
+        if frame.distortion is not None and frame.intrinsics is not None:
+            rgb = undistort(rgb, frame.intrinsics, frame.distortion)
+        return preprocess(rgb, self._resolution, intrinsics=frame.intrinsics)
+
+    @torch.inference_mode()
+    def _infer(self, prepared: Preprocessed) -> Prediction:
+        image = prepared.image.to(self.device, self._net.dtype)
+        intrinsics = prepared.intrinsics
+        if intrinsics is not None:
+            intrinsics = torch.as_tensor(intrinsics, dtype=torch.float32, device=self.device)
+            intrinsics = intrinsics[None, None]
+        return self._net(image[None, None], intrinsics)
+
+
+def _view(frame: Frame, prepared: Preprocessed, prediction: Prediction) -> View:
+    """Return what is published of one frame."""
+    depth, sky = prediction.depth[0, 0], is_sky(prediction.sky[0, 0])
+    is_valid = torch.isfinite(depth) & (depth > 0) & ~sky
+    depth_m = torch.where(is_valid, depth, torch.nan).cpu().numpy()
+    return View(
+        camera=frame.camera,
+        stamp_ns=frame.stamp_ns,
+        depth_m=depth_m,
+        confidence=np.ones_like(depth_m),
+        rgb=prepared.rgb,
+        intrinsics=prepared.intrinsics,
+        map_from_camera=None,
+        pose_covariance=None,
+        is_keyframe=False,
+    )
