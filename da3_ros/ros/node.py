@@ -4,13 +4,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 from da3_ros.config import NodeConfig
-from da3_ros.engine import StreamingEngine
+from da3_ros.engine import Engine, licence_line, make_engine
 from da3_ros.ros.cameras import CameraInput
+from da3_ros.ros.depth_sensor import DepthSensorInput
 from da3_ros.ros.diagnostics import Diagnostics, Health
 from da3_ros.ros.drops import DropLog
 from da3_ros.ros.parameters import Parameters
 from da3_ros.ros.publishers import Outputs
 from da3_ros.ros.qos import diagnostics_qos
+from da3_ros.ros.robot import RosRobot
+from da3_ros.ros.robot_tf import RobotTf
 from da3_ros.ros.statistics import Statistics
 from da3_ros.ros.transitions import logged
 from da3_ros.ros.worker import Worker
@@ -34,20 +37,22 @@ class Da3Node(LifecycleNode):
     Configure loads the network and makes publishers and the worker thread; activate makes
     subscriptions and lets the worker take images; deactivate and cleanup undo that. Parameters,
     services and diagnostics are there in every state. ``engine_factory`` makes the engine from the
-    configuration.
+    configuration and ``robot``, what it may ask of TF and of the depth sensor.
     """
 
     def __init__(
-        self, engine_factory: Callable[[NodeConfig], StreamingEngine] = StreamingEngine, **kwargs
+        self, engine_factory: Callable[..., Engine] = make_engine, **kwargs
     ) -> None:
         super().__init__('da3', **kwargs)
         self.problem = ''  # why the last transition failed, or nothing
         self.is_worker_left_behind = False
         self._engine_factory = engine_factory
-        self._engine: StreamingEngine | None = None
+        self._engine: Engine | None = None
         self.worker: Worker | None = None
         self._outputs: Outputs | None = None
         self.cameras: dict[str, CameraInput] = {}
+        self._robot_tf: RobotTf | None = None
+        self._depth_sensor: DepthSensorInput | None = None
         self._is_active = False
         self.statistics = Statistics()
         self._diagnostics = Diagnostics(self.get_name())
@@ -87,6 +92,8 @@ class Da3Node(LifecycleNode):
         self.worker.resume()
         for camera in self.cameras.values():
             camera.subscribe(self, self.worker.put)
+        if self._depth_sensor is not None:
+            self._depth_sensor.subscribe(self)
         self._status_timer = self.create_timer(
             _PERIOD_S, self._publish_status, clock=self._steady_clock
         )
@@ -126,14 +133,19 @@ class Da3Node(LifecycleNode):
     def _build(self, config: NodeConfig) -> None:
         self.get_logger().info(f"Loading '{config.model}' ...")
         self.parameters.is_locked = True
-        self._engine = self._engine_factory(config)
-        self._engine.warm_up()
         self.statistics = Statistics()
         drops = DropLog(self.statistics, self.get_logger())
+        self._robot_tf = RobotTf(self, config.frames.map)
+        if config.scale.depth_sensor != 'none':
+            self._depth_sensor = DepthSensorInput(config, drops)
+        robot = RosRobot(self._robot_tf, config.frames.odom, self._depth_sensor)
+        self._engine = self._engine_factory(config, robot=robot)
+        self._engine.warm_up()
         self.cameras = {name: CameraInput(name, config, drops) for name in config.cameras}
-        self._outputs = Outputs(self, config, self.statistics, drops)
+        self._outputs = Outputs(self, config, self.statistics, drops, self._robot_tf)
         self.worker = Worker(
             self._engine,
+            robot,
             self.cameras,
             self._outputs,
             self.statistics,
@@ -141,7 +153,9 @@ class Da3Node(LifecycleNode):
             self.get_logger(),
             config,
         )
-        self.get_logger().info(f"'{self._engine.model_name}' is ready on {self._engine.device}.")
+        name, licence = self._engine.model_name, self._engine.licence
+        self.get_logger().info(f"'{name}' is ready on {self._engine.device}.")
+        self.get_logger().info(licence_line(name, licence))
         if not self._engine.is_trained:
             self.get_logger().warning('The network is untrained; its depth means nothing.')
 
@@ -150,6 +164,8 @@ class Da3Node(LifecycleNode):
         self._is_active = False
         for camera in self.cameras.values():
             camera.unsubscribe(self)
+        if self._depth_sensor is not None:
+            self._depth_sensor.unsubscribe(self)
         if self._status_timer is not None:
             self.destroy_timer(self._status_timer)
             self._status_timer = None
@@ -167,7 +183,10 @@ class Da3Node(LifecycleNode):
             )
         if self._outputs is not None:
             self._outputs.destroy()
+        if self._robot_tf is not None:
+            self._robot_tf.destroy()
         self._engine = self.worker = self._outputs = None
+        self._robot_tf = self._depth_sensor = None
         self.cameras = {}
         self.parameters.is_locked = False
 
@@ -190,7 +209,7 @@ class Da3Node(LifecycleNode):
     ) -> Trigger.Response:
         directory = Path(self.parameters.config.save_directory).expanduser()
 
-        def save(engine: StreamingEngine) -> str:
+        def save(engine: Engine) -> str:
             return f"The map was saved in '{engine.save_map(directory)}'."
 
         return await self._answer(response, self.worker and self.worker.request(save))

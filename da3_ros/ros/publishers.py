@@ -4,7 +4,7 @@ from collections.abc import Mapping
 import time
 
 from da3_ros.config import NodeConfig
-from da3_ros.engine import KeyframePose, StreamingEngine, Update, View
+from da3_ros.engine import Engine, KeyframePose, Update, View
 from da3_ros.msg import Status
 from da3_ros.ros.cameras import topic
 from da3_ros.ros.convert import (
@@ -19,6 +19,7 @@ from da3_ros.ros.diagnostics import status_message
 from da3_ros.ros.drops import DropLog
 from da3_ros.ros.poses import odometry_message, PathBuilder
 from da3_ros.ros.qos import latched_qos, output_qos
+from da3_ros.ros.robot_tf import RobotTf
 from da3_ros.ros.statistics import Statistics
 from da3_ros.ros.tf import make_tf
 from nav_msgs.msg import Odometry, Path
@@ -49,13 +50,15 @@ class CameraPublishers:
     def publish(self, view: View, frame_id: str, config: NodeConfig) -> None:
         """Publish one view under the stamp and the frame of its image."""
         header = header_at(view.stamp_ns, frame_id)
-        wants_depth = is_heard(self._depth) or is_heard(self._info)
-        wants_points = is_heard(self._points)
+        is_calibrated = view.intrinsics is not None
+        wants_depth = is_heard(self._depth) or (is_calibrated and is_heard(self._info))
+        wants_points = is_calibrated and is_heard(self._points)
         if wants_depth or wants_points:
             depth_m = published_depth(view.depth_m, view.confidence, config.depth)
         if wants_depth:  # the two are one measurement: whoever hears one may look for the other
-            height, width = depth_m.shape
-            self._info.publish(intrinsics_to_info(view.intrinsics, (width, height), header))
+            if is_calibrated:
+                height, width = depth_m.shape
+                self._info.publish(intrinsics_to_info(view.intrinsics, (width, height), header))
             self._depth.publish(depth_to_image(depth_m, config.depth.encoding, header))
         if is_heard(self._confidence):
             self._confidence.publish(float_image(view.confidence, header))
@@ -63,7 +66,7 @@ class CameraPublishers:
             self._points.publish(
                 depth_to_cloud(depth_m, view.rgb, view.intrinsics, config.points.stride, header)
             )
-        if is_heard(self._odometry):
+        if view.map_from_camera is not None and is_heard(self._odometry):
             in_map = header_at(view.stamp_ns, config.frames.map)
             self._odometry.publish(
                 odometry_message(view.map_from_camera, view.pose_covariance, in_map, frame_id)
@@ -85,7 +88,12 @@ class Outputs:
     """Everything that the node publishes: the cameras' topics, keyframes, status and TF."""
 
     def __init__(
-        self, node: LifecycleNode, config: NodeConfig, statistics: Statistics, drops: DropLog
+        self,
+        node: LifecycleNode,
+        config: NodeConfig,
+        statistics: Statistics,
+        drops: DropLog,
+        robot_tf: RobotTf,
     ) -> None:
         self._node = node
         self._map_frame = config.frames.map
@@ -95,14 +103,14 @@ class Outputs:
         self._keyframes = node.create_lifecycle_publisher(Path, 'keyframes', latched_qos())
         self._status = node.create_lifecycle_publisher(Status, 'status', output_qos(config.qos))
         self._cameras = {name: CameraPublishers(node, name, config) for name in config.cameras}
-        self._tf = make_tf(node, config, drops)
+        self._tf = make_tf(node, config, drops, robot_tf)
 
     def publish(self, update: Update, frame_ids: Mapping[str, str], config: NodeConfig) -> None:
         """Publish every view; ``frame_ids`` are the optical frames of the cameras."""
         for view in update.views:
             frame_id = frame_ids[view.camera]
             # TF first: whoever transforms the rest is then not kept waiting for it.
-            if self._tf is not None:
+            if self._tf is not None and view.map_from_camera is not None:
                 self._tf.send(view.map_from_camera, frame_id, view.stamp_ns)
             self._cameras[view.camera].publish(view, frame_id, config)
             now_ns = self._node.get_clock().now().nanoseconds
@@ -112,7 +120,7 @@ class Outputs:
         """Publish where every keyframe is believed to be; latched, also while nobody listens."""
         self._keyframes.publish(self._path.build(keyframes, header_at(stamp, self._map_frame)))
 
-    def publish_status(self, engine: StreamingEngine, stamp: int) -> None:
+    def publish_status(self, engine: Engine, stamp: int) -> None:
         """Publish how the node is doing; ``stamp`` is that of the newest processed image [ns]."""
         self._status_at = time.monotonic()
         if is_heard(self._status):

@@ -3,12 +3,11 @@
 from da3_ros.config import NodeConfig
 from da3_ros.geometry.transforms import invert
 from da3_ros.ros.drops import DropLog
-from da3_ros.ros.poses import matrix_of, transform_message
+from da3_ros.ros.poses import transform_message
+from da3_ros.ros.robot_tf import RobotTf
 import numpy as np
-from rclpy.duration import Duration
 from rclpy.node import Node
-from rclpy.time import Time
-from tf2_ros import Buffer, TransformBroadcaster, TransformException, TransformListener
+from tf2_ros import TransformBroadcaster, TransformException
 
 
 class CameraTf:
@@ -43,38 +42,31 @@ class CameraTf:
 class OdomTf(CameraTf):
     """Sends map → odom so that map → odom → camera is our pose; the robot sends odom → camera."""
 
-    def __init__(self, node: Node, map_frame: str, odom_frame: str, drops: DropLog) -> None:
+    def __init__(
+        self, node: Node, map_frame: str, odom_frame: str, drops: DropLog, robot_tf: RobotTf
+    ) -> None:
         super().__init__(node, map_frame, drops)
         self._odom_frame = odom_frame
-        self._buffer = Buffer(cache_time=Duration(seconds=10))
-        self._listener = TransformListener(self._buffer, node, spin_thread=False)
+        self._robot_tf = robot_tf
 
     def send(self, map_from_camera: np.ndarray, camera_frame: str, stamp: int) -> None:
         """Send the correction of the odometry, or count that TF lacks it at this stamp."""
         try:
-            found = self._buffer.lookup_transform(
-                self._odom_frame, camera_frame, Time(nanoseconds=stamp)
-            )
-        except (TransformException, ValueError) as error:
+            odom_from_camera = self._robot_tf.lookup(self._odom_frame, camera_frame, stamp)
+        except TransformException as error:
             self._drops.drop(
                 'tf_odom',
                 f"TF has no '{self._odom_frame}' from '{camera_frame}' at the image's stamp, so "
                 f"none from '{self._map_frame}' is sent: {error}.",
             )
             return
-        odom_from_camera = matrix_of(found.transform)
         self._broadcast(map_from_camera @ invert(odom_from_camera), self._odom_frame, stamp)
 
-    def destroy(self) -> None:
-        """Take the publisher and the subscriptions back from the node."""
-        self._listener.unregister()
-        super().destroy()
 
-
-def make_tf(node: Node, config: NodeConfig, drops: DropLog) -> CameraTf | None:
+def make_tf(node: Node, config: NodeConfig, drops: DropLog, robot_tf: RobotTf) -> CameraTf | None:
     """Return what the parameter ``tf`` asks for."""
     if config.tf == 'none':
         return None
     if config.tf == 'odom':
-        return OdomTf(node, config.frames.map, config.frames.odom, drops)
+        return OdomTf(node, config.frames.map, config.frames.odom, drops, robot_tf)
     return CameraTf(node, config.frames.map, drops)

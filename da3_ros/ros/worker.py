@@ -7,12 +7,13 @@ import traceback
 from typing import Any
 
 from da3_ros.config import NodeConfig
-from da3_ros.engine import Frame, StreamingEngine, Update
+from da3_ros.engine import Engine, Frame, Update
 from da3_ros.errors import Da3Error, FrameError
 from da3_ros.ros.cameras import CameraInput
 from da3_ros.ros.drops import DropLog
 from da3_ros.ros.inbox import Inbox
 from da3_ros.ros.publishers import Outputs
+from da3_ros.ros.robot import RosRobot
 from da3_ros.ros.statistics import Statistics
 from rclpy.impl.rcutils_logger import RcutilsLogger
 from rclpy.task import Future
@@ -32,7 +33,8 @@ class Worker:
 
     def __init__(
         self,
-        engine: StreamingEngine,
+        engine: Engine,
+        robot: RosRobot,
         cameras: Mapping[str, CameraInput],
         outputs: Outputs,
         statistics: Statistics,
@@ -41,6 +43,7 @@ class Worker:
         config: NodeConfig,
     ) -> None:
         self._engine = engine
+        self._robot = robot
         self._cameras = cameras
         self._outputs = outputs
         self._statistics = statistics
@@ -62,7 +65,7 @@ class Worker:
         if self._inbox.put(camera, message):
             self._drops.drop('frame_superseded')
 
-    def request(self, action: Callable[[StreamingEngine], str]) -> Future:
+    def request(self, action: Callable[[Engine], str]) -> Future:
         """Have ``action`` run on the engine between two frames; the future gets an ``Answer``."""
         future = Future()
 
@@ -106,7 +109,7 @@ class Worker:
         """Whether a request waits."""
         return self._inbox.has_requests
 
-    def _answer(self, action: Callable[[StreamingEngine], str]) -> Answer:
+    def _answer(self, action: Callable[[Engine], str]) -> Answer:
         """Run a request; whatever goes wrong becomes its answer."""
         if self._inbox.is_shut:
             return False, 'The node is being cleaned up.'
@@ -118,7 +121,7 @@ class Worker:
             self._logger.error(traceback.format_exc())
             return False, f'Unexpected {type(error).__name__}: {error}'
 
-    def _reset(self, engine: StreamingEngine) -> str:
+    def _reset(self, engine: Engine) -> str:
         engine.reset()
         with self._publishing:
             if self._inbox.is_open:
@@ -152,8 +155,9 @@ class Worker:
         start = time.perf_counter()
         frames = self._frames(messages)
         convert_ms = (time.perf_counter() - start) * 1e3
-        update = self._push(frames) if frames else None
         frame_ids = {name: self._cameras[name].frame_id(m) for name, m in messages.items()}
+        self._robot.learn(frame_ids)
+        update = self._push(frames) if frames else None
         with self._publishing:
             if not self._inbox.is_open:
                 return
@@ -189,4 +193,6 @@ class Worker:
         self.newest_stamp_ns = max(frame.stamp_ns for frame in frames)
         if update.was_reset:
             self._logger.warning(f'The map starts anew: {update.reset_reason}.')
+        if update.notice:
+            self._logger.info(f'{update.notice}.')
         return update

@@ -10,10 +10,10 @@ from fake_engine import FakeEngine
 class SlowEngine(FakeEngine):
     """Takes as long as the command line says: to load, or for a push."""
 
-    def __init__(self, config: object) -> None:
+    def __init__(self, config: object, **parts: object) -> None:
         if config.model == 'slow_to_load':
             time.sleep(60.0)
-        super().__init__(config)
+        super().__init__(config, **parts)
         self.delay_s = float(sys.argv[1])
 
 

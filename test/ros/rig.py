@@ -83,8 +83,8 @@ class Rig:
         overrides = [Parameter(name, value=value) for name, value in parameters.items()]
         self.engines: list[FakeEngine] = []
 
-        def make_engine(config: Any) -> FakeEngine:
-            self.engines.append(engine(config))
+        def make_engine(config: Any, **parts: Any) -> FakeEngine:
+            self.engines.append(engine(config, **parts))
             return self.engines[-1]
 
         self.node = Da3Node(make_engine, parameter_overrides=overrides, **kwargs)

@@ -1,0 +1,71 @@
+"""What TF says of the robot: transforms in, without those that this node sends itself."""
+
+from da3_ros.ros.poses import matrix_of
+import numpy as np
+from rclpy.duration import Duration
+from rclpy.node import Node
+from rclpy.time import Time
+from tf2_msgs.msg import TFMessage
+from tf2_ros import Buffer, TransformException, TransformListener
+
+# How far back lookups may reach.
+_CACHE_S = 10
+
+
+class _OthersListener(TransformListener):
+    """
+    Takes no transform below the map frame.
+
+    Those are this node's own (map → camera), or corrections of the odometry. A distance between
+    two cameras through the map would be what the network said of it, and a scale that was measured
+    by it would always find itself right.
+    """
+
+    def __init__(self, buffer: Buffer, node: Node, map_frame: str) -> None:
+        self._map_frame = map_frame
+        super().__init__(buffer, node, spin_thread=False)
+
+    def callback(self, data: TFMessage) -> None:
+        """Keep the transforms of one message on /tf that are not below the map."""
+        data.transforms = [
+            t for t in data.transforms if t.header.frame_id.lstrip('/') != self._map_frame
+        ]
+        super().callback(data)
+
+
+class RobotTf:
+    """
+    Answers where frames of the robot are; from any thread, and without waiting.
+
+    What is not there at a stamp yet may be there when the next image comes; whoever asks, asks
+    again.
+    """
+
+    def __init__(self, node: Node, map_frame: str) -> None:
+        self._buffer = Buffer(cache_time=Duration(seconds=_CACHE_S))
+        self._listener = _OthersListener(self._buffer, node, map_frame)
+
+    def lookup(self, target: str, source: str, stamp_ns: int) -> np.ndarray:
+        """
+        Return ``target_from_source`` (4, 4) at a stamp.
+
+        Raises:
+            TransformException: TF does not have it, or does not have it yet.
+
+        """
+        try:
+            found = self._buffer.lookup_transform(target, source, Time(nanoseconds=stamp_ns))
+        except ValueError as error:  # a quaternion of zeros, for instance
+            raise TransformException(str(error)) from error
+        return matrix_of(found.transform)
+
+    def find(self, target: str, source: str, stamp_ns: int) -> np.ndarray | None:
+        """Return ``target_from_source`` (4, 4) at a stamp, or None."""
+        try:
+            return self.lookup(target, source, stamp_ns)
+        except TransformException:
+            return None
+
+    def destroy(self) -> None:
+        """Take the subscriptions back from the node."""
+        self._listener.unregister()
