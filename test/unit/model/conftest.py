@@ -14,6 +14,7 @@ from da3_ros.model.network import Network
 from da3_ros.model.prediction import Prediction
 from da3_ros.model.presets import ModelConfig, NestedConfig, NetworkConfig, PRESETS
 from da3_ros.model.weights import build_network, save_model
+from doubles.miniatures import TINY
 from doubles.official import official_network, randomise, WHEEL
 import pytest
 import torch
@@ -47,19 +48,6 @@ SINGLE_VIEW_MINIATURE = ModelConfig(
     canonical_focal_px=300.0,
 )
 NESTED_MINIATURE = NestedConfig('nested-miniature', GIANT_MINIATURE, SINGLE_VIEW_MINIATURE)
-TINY = ModelConfig(
-    name='tiny',
-    embed_dim=64,
-    depth=10,
-    heads=1,
-    out_layers=(3, 5, 7, 9),
-    alt_start=2,
-    qk_norm_start=2,
-    rope_start=2,
-    head_features=16,
-    head_channels=(8, 16, 16, 16),
-    camera_encoder_depth=1,
-)
 MINIATURES = (GIANT_MINIATURE, SINGLE_VIEW_MINIATURE, NESTED_MINIATURE)
 CONFIGS = {**PRESETS, **{config.name: config for config in MINIATURES}}
 SEEDS = {'single-view-miniature': 23}  # with these weights there is sky and there is none

@@ -1,6 +1,5 @@
 """``da3 infer --gaussians`` and with a single-view network, on miniatures with random weights."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -12,36 +11,13 @@ from da3_ros.model.weights import build_network, save_model
 from da3_ros.tools.gaussian_map import CameraGaussians, GaussianMap, worth_keeping
 from da3_ros.tools.gaussian_ply import read_gaussians
 from da3_ros.tools.main import main
+from doubles.miniatures import TINY, TINY_GIANT, TINY_METRIC, TINY_NESTED
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 import torch
 
 WIDTH, HEIGHT = 84, 56
-ANY_VIEW = ModelConfig(
-    name='tiny-giant',
-    embed_dim=64,
-    depth=10,
-    heads=1,
-    out_layers=(3, 5, 7, 9),
-    alt_start=2,
-    qk_norm_start=2,
-    rope_start=2,
-    head_features=16,
-    head_channels=(8, 16, 16, 16),
-    camera_encoder_depth=1,
-    has_gaussians=True,
-)
-METRIC = replace(
-    ANY_VIEW,
-    name='tiny-metric',
-    alt_start=10,
-    qk_norm_start=10,
-    rope_start=10,
-    has_gaussians=False,
-    canonical_focal_px=300.0,
-)
-NESTED = NestedConfig('tiny-nested', ANY_VIEW, METRIC)
 
 
 @pytest.fixture
@@ -69,7 +45,7 @@ def infer(source: Path, output: Path, model: Path, *more: str) -> int:
     )
 
 
-@pytest.mark.parametrize('config', [ANY_VIEW, NESTED], ids=lambda config: config.name)
+@pytest.mark.parametrize('config', [TINY_GIANT, TINY_NESTED], ids=lambda config: config.name)
 def test_gaussians_of_the_keyframes(
     config: ModelConfig | NestedConfig, folder: Path, tmp_path: Path, capsys
 ) -> None:
@@ -95,7 +71,7 @@ def test_gaussians_lie_where_the_depth_does(folder: Path, tmp_path: Path, monkey
         'forward',
         lambda self, features, images, grid: torch.zeros(len(images), *images.shape[2:], 38),
     )
-    model = weights(ANY_VIEW, tmp_path / 'model.safetensors')
+    model = weights(TINY_GIANT, tmp_path / 'model.safetensors')
     arguments = ('--gaussians', '--every', '3', '--fov', '60')
     assert infer(folder, tmp_path / 'out', model, *arguments) == 0
     frame = np.load(tmp_path / 'out' / 'frames' / '000000.npz')
@@ -110,7 +86,7 @@ def test_gaussians_lie_where_the_depth_does(folder: Path, tmp_path: Path, monkey
 
 
 def test_single_view_network(folder: Path, tmp_path: Path, capsys) -> None:
-    model = weights(METRIC, tmp_path / 'model.safetensors')
+    model = weights(TINY_METRIC, tmp_path / 'model.safetensors')
     assert infer(folder, tmp_path / 'plain', model) == 0
     text = capsys.readouterr().out
     assert 'units of each frame, not metres' in text and 'no poses' in text
@@ -127,7 +103,7 @@ def test_single_view_network(folder: Path, tmp_path: Path, capsys) -> None:
     assert not (tmp_path / 'plain' / 'map').exists()
 
 
-@pytest.mark.parametrize('config', [METRIC, replace(ANY_VIEW, has_gaussians=False)])
+@pytest.mark.parametrize('config', [TINY_METRIC, TINY])
 def test_networks_without_gaussians(config: ModelConfig, folder: Path, tmp_path: Path, capsys):
     model = weights(config, tmp_path / 'model.safetensors')
     assert infer(folder, tmp_path / 'out', model, '--gaussians') == 2
@@ -189,7 +165,7 @@ def test_file_follows_the_map(tmp_path: Path) -> None:
         return View('', stamp_ns, depth, nothing, nothing, None, np.eye(4), None, True)
 
     with GaussianMap() as gaussian_map:
-        gaussian_map.make_runner(build_network(ANY_VIEW)).newest = newest
+        gaussian_map.make_runner(build_network(TINY_GIANT)).newest = newest
         gaussian_map.keep(view(1, scale=6.0), map_scale=2.0)  # 3 map units a network unit
         gaussian_map.keep(view(2, scale=6.0), map_scale=2.0)
         keyframes = (KeyframePose('', 2, pose),)
