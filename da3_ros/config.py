@@ -202,7 +202,7 @@ class EngineConfig(Config):
     device: str = parameter('auto', 'auto (CUDA where there is a GPU), cpu, cuda or cuda:N.')
     precision: str = parameter(
         'auto',
-        'Precision of the network; auto is bf16 on a GPU that has it, fp16 on other GPUs, fp32 '
+        'Precision of the network; auto is bf16 where it is native, else fp16 on a GPU and fp32 '
         'on a CPU.',
         choices=('auto', 'fp32', 'bf16', 'fp16'),
     )

@@ -1,9 +1,15 @@
 """Choosing where and in what precision the network runs, from the names in the configuration."""
 
+from pathlib import Path
+
 from da3_ros.errors import ConfigError
 import torch
 
 _PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
+
+# Instructions that multiply bfloat16 at twice the pace of float32, as Linux names them.
+_BFLOAT16_FLAGS = {'avx512_bf16', 'amx_bf16'}
+_CPU_INFO = Path('/proc/cpuinfo')
 
 
 def resolve_device(name: str) -> torch.device:
@@ -28,11 +34,18 @@ def resolve_device(name: str) -> torch.device:
 
 
 def resolve_precision(name: str, device: torch.device) -> torch.dtype:
-    """Return the type of the network's weights; ``auto`` is the fastest that is native."""
+    """Return the type of the trunk's matrices; ``auto`` is the fastest that is native."""
     if name != 'auto':
         return _PRECISIONS[name]
     if device.type == 'cpu':
-        return torch.float32
+        return torch.bfloat16 if _cpu_multiplies_bfloat16() else torch.float32
     # Older GPUs emulate bfloat16, slower and in more memory than float16.
     native = torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.bfloat16 if native else torch.float16
+
+
+def _cpu_multiplies_bfloat16() -> bool:
+    """Tell whether bfloat16 is native to this CPU; where it is emulated it is the slower type."""
+    if not _CPU_INFO.exists():
+        return False
+    return not _BFLOAT16_FLAGS.isdisjoint(_CPU_INFO.read_text().split())

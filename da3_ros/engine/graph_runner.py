@@ -14,13 +14,14 @@ from da3_ros.engine.runner import homogeneous, known_cameras, spread, WindowPred
 from da3_ros.engine.slots import Placement, SlotTable
 from da3_ros.engine.stages import DirectStages, GraphStages, Stages
 from da3_ros.geometry.transforms import invert
+from da3_ros.model.compiled import compile_network
 from da3_ros.model.da3 import AnyViewNetwork
 from da3_ros.model.presets import HEAD_DIM
 import torch
 
 _log = logging.getLogger(__name__)
 
-Progress = Callable[[int, int], None]  # (shapes done, shapes in all)
+Progress = Callable[[int, int], None]  # (windows prepared, windows in all)
 
 
 class GraphRunner:
@@ -31,39 +32,60 @@ class GraphRunner:
     first come, with a line in the log. Images of a new size start anew.
     """
 
-    def __init__(self, net: AnyViewNetwork, views: int, graphs: bool = True) -> None:
-        """Take a network on its device, the size of the window, and whether to capture graphs."""
-        self._net = net
+    def __init__(
+        self, net: AnyViewNetwork, views: int, graphs: bool = True, compiled: bool = False
+    ) -> None:
+        """
+        Take a network on its device, and the size of the window.
+
+        ``graphs`` captures CUDA graphs where there is a GPU; ``compiled`` compiles the network's
+        blocks, in place.
+        """
+        self._net = compile_network(net) if compiled else net
         self._device = net.backbone.cls_token.device
         self._graphs = graphs and self._device.type == 'cuda'
         self._capacity = Capacity(views)
         self._plan: WindowPlan | None = None
         self._slots = SlotTable(views)
         self._stages: Stages = DirectStages()
+        self._expected: tuple[Capacity, ...] = ()
 
     @torch.inference_mode()
     def prepare(
-        self, size: tuple[int, int], new: int = 1, dense: int = 1, progress: Progress | None = None
+        self,
+        size: tuple[int, int],
+        expected: Sequence[Capacity],
+        progress: Progress | None = None,
     ) -> None:
         """
-        Allocate and capture for (H, W) images, ``new`` of them at a time, for every window size.
+        Allocate for (H, W) images, and run each of the ``expected`` windows once.
 
-        ``dense`` is how many views get depth in a full window. The full window comes first, so
-        that a compiler knows its sizes as constants and the others as variables.
+        That captures and compiles on a GPU; on a CPU the first of them is enough. Put the full
+        window first: a compiler takes its sizes as constants, and those that follow as variables.
+        Should images of another size come, the same is done for them.
         """
-        self._provide(size, Capacity(max(self._capacity.views, new + 1), dense, new))
-        plan = self._plan
-        windows = range(plan.capacity.views, new - 1, -1)
-        for done, views in enumerate(windows):
-            plan.window_slots[:views].copy_(torch.arange(views))
-            plan.dense_views[:dense].copy_(torch.arange(dense) % views)
-            self._run_prefix(new)
-            self._run_enter(new, is_reference=False)
+        self._expected = tuple(expected)
+        for window in self._expected:
+            self._capacity = self._capacity.grown_to(window)
+        self._start(size, progress)
+
+    def _start(self, size: tuple[int, int], progress: Progress | None = None) -> None:
+        """Make a plan for a size of images that knows no views, and prepare what is expected."""
+        _log.info('Planning for images of %d x %d: %s', size[1], size[0], self._capacity)
+        self._plan = None  # frees its buffers first
+        self._stages = self._new_stages()
+        self._plan = WindowPlan(self._net, size, self._capacity)
+        self._slots = SlotTable(self._capacity.views)
+        expected = self._expected if self._graphs else self._expected[:1]
+        for done, window in enumerate(expected):
+            self._plan.window_slots.copy_(torch.arange(self._capacity.views))
+            self._plan.dense_views.copy_(torch.arange(self._capacity.dense) % window.views)
+            self._run_prefix(window.new)
+            self._run_enter(window.new, is_reference=False)
             self._run_enter(1, is_reference=True)
-            self._run_window(views, min(views, dense), posed=False)
+            self._run_window(window.views, window.dense, posed=False)
             if progress is not None:
-                progress(done + 1, len(windows))
-        self._slots.clear()
+                progress(done + 1, len(expected))
 
     @torch.inference_mode()
     def infer(
@@ -101,16 +123,11 @@ class GraphRunner:
         return placement
 
     def _provide(self, size: tuple[int, int], needed: Capacity) -> None:
-        """Make a plan that is large enough; a new one knows no views."""
-        if self._plan is not None and self._plan.size == size:
-            if self._plan.capacity.holds(needed):
-                return
+        """Make a plan that is large enough, unless there is one."""
+        is_large_enough = self._capacity.holds(needed)
         self._capacity = self._capacity.grown_to(needed)
-        _log.info('Planning for images of %d x %d: %s', size[1], size[0], self._capacity)
-        self._plan = None  # frees its buffers first
-        self._stages = self._new_stages()
-        self._plan = WindowPlan(self._net, size, self._capacity)
-        self._slots = SlotTable(self._capacity.views)
+        if self._plan is None or self._plan.size != size or not is_large_enough:
+            self._start(size)
 
     def _new_stages(self) -> Stages:
         if not self._graphs:

@@ -119,6 +119,29 @@ def register(prediction: WindowPrediction, shared: Sequence[tuple[int, Keyframe]
     )
 
 
+def refine(
+    known: Sequence[Keyframe], prediction: WindowPrediction, registration: Registration
+) -> None:
+    """Let the keyframes take in what this window says of them."""
+    map_from_window = registration.map_from_window
+    for slot, keyframe in enumerate(known):
+        keyframe.refine(
+            map_from_window.scale * prediction.depth[slot],
+            prediction.confidence[slot],
+            map_from_window.apply_to_pose(prediction.window_from_camera[slot]),
+        )
+
+
+def check_finite(prediction: WindowPrediction) -> None:
+    """Raise ``RegistrationError`` when the network gave a camera that is no camera."""
+    focal = prediction.intrinsics[:, [0, 1], [0, 1]]
+    if not np.isfinite(prediction.window_from_camera).all() or not (focal > 0).all():
+        raise RegistrationError(
+            'The network gave a pose or a focal length that is not a finite number; the weights '
+            "may be damaged, or the precision too low for them (try precision 'fp32')."
+        )
+
+
 def _sample(
     prediction: WindowPrediction, slot: int, keyframe: Keyframe
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -54,7 +54,3 @@ class SlotTable:
                 self._roles[slot] = role
                 turned[role].append(slot)
         return turned
-
-    def clear(self) -> None:
-        """Forget all views."""
-        self.__init__(self.capacity)

@@ -13,7 +13,7 @@ from da3_ros.config import EngineConfig
 from da3_ros.engine.admission import Admission
 from da3_ros.engine.device import resolve_device
 from da3_ros.engine.frame import EngineStatus, Frame, KeyframePose, TrackingState, Update
-from da3_ros.engine.graph_runner import GraphRunner
+from da3_ros.engine.graph_runner import GraphRunner, Progress
 from da3_ros.engine.intrinsics import IntrinsicsEstimate
 from da3_ros.engine.keyframes import covisibility, Keyframe, KeyframeRule, overlap_points
 from da3_ros.engine.map_file import save_map
@@ -21,7 +21,7 @@ from da3_ros.engine.networks import load_networks, MetricNetworkRunner
 from da3_ros.engine.placed_view import PlacedView
 from da3_ros.engine.preprocess import preprocess, Preprocessed
 from da3_ros.engine.reconfiguration import check_change
-from da3_ros.engine.registration import register, Registration
+from da3_ros.engine.registration import check_finite, refine, register, Registration
 from da3_ros.engine.runner import Runner, WindowPrediction, WindowView
 from da3_ros.engine.scale import make_sources, MapScale, MetricRunner, Robot
 from da3_ros.engine.stage_clock import StageClock
@@ -90,7 +90,9 @@ class StreamingEngine:
             self.licence = named.licence
             self._resolution = config.resolution or named.config.resolution
             if make_runner is None:
-                runner = GraphRunner(networks.window, config.window.size, config.cuda_graphs)
+                runner = GraphRunner(
+                    networks.window, config.window.size, config.cuda_graphs, config.compile
+                )
             else:
                 runner = make_runner(networks.window)
             if networks.metric is not None and metric_runner is None:
@@ -146,11 +148,22 @@ class StreamingEngine:
         self._config = config
         self._rule = KeyframeRule(config.keyframe)
 
-    def warm_up(self, width: int = 640, height: int = 480) -> None:
-        """Run the network once on an empty image, so that the first frame is not the slow one."""
+    def warm_up(
+        self, width: int = 640, height: int = 480, new: int = 1, progress: Progress | None = None
+    ) -> None:
+        """
+        Run the network on empty images of a size, so that the first frames are not the slow ones.
+
+        ``new`` is how many frames a push will have. On a GPU this captures every number of views
+        that the window grows through: seconds, or minutes where it compiles.
+        """
         image = np.zeros((height, width, 3), np.uint8)
         view = self._prepare(Frame('', 0, image)).view
-        self._runner.infer([view])
+        if isinstance(self._runner, GraphRunner):
+            size = tuple(view.image.shape[-2:])
+            self._runner.prepare(size, self._window.shapes(new), progress)
+        else:
+            self._runner.infer([view])
 
     def save_map(self, directory: Path, name: str = 'map') -> Path:
         """
@@ -192,7 +205,7 @@ class StreamingEngine:
         registration, newest = self._register(prediction, known, newest)
         refines = bool(known) and registration.inliers >= _MIN_INLIERS_TO_REFINE
         if refines:
-            _refine(known, prediction, registration)
+            refine(known, prediction, registration)
         clock.lap('registration')
         placed = [
             self._place(new, len(known) + i, prediction, registration)
@@ -249,7 +262,7 @@ class StreamingEngine:
     ) -> tuple[Registration, list[_NewView]]:
         """Place the window in the map and settle the intrinsics; the first one makes the map."""
         try:
-            _check_finite(prediction)
+            check_finite(prediction)
             newest = [
                 self._with_intrinsics(new, prediction.intrinsics[len(known) + i])
                 for i, new in enumerate(newest)
@@ -327,26 +340,3 @@ class StreamingEngine:
         if len(self._map) > self._config.keyframe.max_count:
             self._map.remove(next(k for k in self._map if k not in self._window))
         return True
-
-
-def _refine(
-    known: Sequence[Keyframe], prediction: WindowPrediction, registration: Registration
-) -> None:
-    """Let the keyframes take in what this window says of them."""
-    map_from_window = registration.map_from_window
-    for slot, keyframe in enumerate(known):
-        keyframe.refine(
-            map_from_window.scale * prediction.depth[slot],
-            prediction.confidence[slot],
-            map_from_window.apply_to_pose(prediction.window_from_camera[slot]),
-        )
-
-
-def _check_finite(prediction: WindowPrediction) -> None:
-    """Raise ``RegistrationError`` when the network gave a camera that is no camera."""
-    focal = prediction.intrinsics[:, [0, 1], [0, 1]]
-    if not np.isfinite(prediction.window_from_camera).all() or not (focal > 0).all():
-        raise RegistrationError(
-            'The network gave a pose or a focal length that is not a finite number; the weights '
-            "may be damaged, or the precision too low for them (try precision 'fp32')."
-        )

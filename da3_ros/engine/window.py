@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from da3_ros.engine.keyframes import Keyframe
+from da3_ros.engine.plan import Capacity
 
 
 class Window:
@@ -60,6 +61,14 @@ class Window:
         taken = sorted(1 + (self._turn + i) % others for i in range(turns))
         self._turn += turns
         return [*range(min(known, 1)), *taken, *range(known, known + newest)]
+
+    def shapes(self, newest: int) -> list[Capacity]:
+        """Return the windows that come while ``newest`` views join at a time, from the largest."""
+        others = range(max(self._size - newest, 1), -1, -1)
+        return [
+            Capacity(known + newest, len(self.dense_slots(known, newest)), newest)
+            for known in others
+        ]
 
     def add(self, keyframe: Keyframe) -> list[Keyframe]:
         """Append a keyframe, the first one as the reference; return those that had to leave."""

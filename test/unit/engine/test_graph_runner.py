@@ -4,8 +4,10 @@ from collections.abc import Sequence
 import dataclasses
 
 from da3_ros.engine.graph_runner import GraphRunner
-from da3_ros.engine.plan import WindowPlan
+from da3_ros.engine.plan import Capacity, WindowPlan
 from da3_ros.engine.runner import EagerRunner, WindowPrediction, WindowView
+from da3_ros.engine.stages import DirectStages
+from da3_ros.engine.window import Window
 from da3_ros.geometry.transforms import rigid
 from da3_ros.model.da3 import AnyViewNetwork
 from da3_ros.model.presets import ModelConfig
@@ -167,7 +169,33 @@ def test_each_view_is_seen_once(net: AnyViewNetwork, monkeypatch: pytest.MonkeyP
 
 def test_preparing_leaves_no_trace(net: AnyViewNetwork) -> None:
     runner, steps = GraphRunner(net, views=3), []
-    runner.prepare((42, 56), progress=lambda done, total: steps.append((done, total)))
-    assert steps == [(1, 3), (2, 3), (3, 3)]
+    expected = [Capacity(views, 1) for views in (3, 2, 1)]
+    runner.prepare((42, 56), expected, lambda done, total: steps.append((done, total)))
+    assert steps == [(1, 1)], 'one window is enough where nothing is captured'
     views = [view(1), view(2)]
     assert_same(runner.infer(views), EagerRunner(net).infer(views))
+
+
+class RecordingStages(DirectStages):
+    """Notes which stages run."""
+
+    def __init__(self) -> None:
+        self.runs: list[tuple] = []
+
+    def run(self, stage, *arguments, attends=None) -> None:
+        self.runs.append((stage.__name__, *arguments))
+        super().run(stage, *arguments)
+
+
+def test_everything_that_a_stream_needs_is_prepared(net: AnyViewNetwork) -> None:
+    """Whatever a stage is run with later was run before: on a GPU, nothing is captured late."""
+    runner, window = GraphRunner(net, views=4), Window(4, 2)
+    runner._graphs = True  # as on a GPU, but with stages that are only called
+    stages = RecordingStages()
+    runner._new_stages = lambda: stages
+    runner.prepare((42, 56), window.shapes(1))
+    prepared = set(stages.runs)
+    for keys in ([1], [1, 2], [1, 2, 3], [1, 2, 3, 4], [1, 3, 4, 5], [3, 4, 5, 6], [3, 4, 5, 7]):
+        known = len(keys) - 1
+        runner.infer([view(key) for key in keys], window.dense_slots(known, 1))
+    assert set(stages.runs) == prepared

@@ -1,6 +1,9 @@
 """Small parts of the engine: device names, covisibility, the window, steady intrinsics."""
 
+from pathlib import Path
+
 from da3_ros.config import KeyframeConfig
+from da3_ros.engine import device
 from da3_ros.engine.device import resolve_device, resolve_precision
 from da3_ros.engine.intrinsics import IntrinsicsEstimate
 from da3_ros.engine.keyframes import (
@@ -127,8 +130,22 @@ def test_missing_gpu_is_a_sentence() -> None:
     assert resolve_device('auto').type in ('cpu', 'cuda')
 
 
+@pytest.mark.parametrize(
+    ('flags', 'expected'),
+    [('avx2 avx512_bf16 sse', torch.bfloat16), ('avx2 avx512f', torch.float32)],
+)
+def test_a_cpu_takes_bfloat16_where_it_is_native(
+    flags: str, expected: torch.dtype, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = tmp_path / 'cpuinfo'
+    info.write_text(f'processor : 0\nflags : fpu {flags}\n')
+    monkeypatch.setattr(device, '_CPU_INFO', info)
+    assert resolve_precision('auto', torch.device('cpu')) is expected
+    info.unlink()
+    assert resolve_precision('auto', torch.device('cpu')) is torch.float32
+
+
 def test_precision_names() -> None:
     cpu = torch.device('cpu')
-    assert resolve_precision('auto', cpu) is torch.float32
     assert resolve_precision('bf16', cpu) is torch.bfloat16
     assert resolve_precision('fp16', cpu) is torch.float16
