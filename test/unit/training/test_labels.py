@@ -112,6 +112,8 @@ def test_misalignment_moves_all_views_of_a_window_alike() -> None:
     shift = (column - torch.arange(112)).nanmean((1, 2, 3))
     assert float(shift.abs().max()) < 112 * 0.07
     assert float(shift.std()) > 1
+    assert found[..., 0].isnan().any() and found[..., -1].isnan().any()  # nothing to take there
+    assert found[..., 12:-12, 12:-12].isfinite().all()
     assert set(found[found.isfinite()].tolist()) <= set(depth.flatten().tolist())
 
 
@@ -190,6 +192,14 @@ def test_a_third_of_gross_outliers_does_no_harm() -> None:
         torch.rand_like(truth) < 0.33, truth + 1 + torch.rand_like(truth), truth
     )
     assert float((aligned(predicted, measured) / truth - 1).abs().max()) < 0.05
+
+
+def test_a_falling_line_is_no_hypothesis() -> None:
+    predicted = 1 + torch.rand(6, 2000)
+    falls = torch.rand(6, 2000) < 0.6
+    measured = torch.where(falls, 7 - 3 * predicted, 3 * predicted - 2)
+    fit = fit_scale_shift(predicted, measured, draw_pixels(measured.isfinite(), 500))
+    assert fit.found.all()
 
 
 def test_what_fits_nothing_has_no_label() -> None:
