@@ -61,6 +61,12 @@ TINY = ModelConfig(
     camera_encoder_depth=1,
 )
 NETWORKS = {**PRESETS, 'tiny': TINY}
+# How the matrices of the transformer blocks are updated; all else by AdamW.
+MATRIX_UPDATES = ('muon', 'adamw')
+SHARES = (
+    *('known_pose_share', 'compared_share', 'curriculum'),
+    *('ema', 'beta1', 'beta2', 'momentum'),
+)
 
 
 @dataclass(frozen=True)
@@ -103,15 +109,18 @@ class TrainConfig:
     new_scenes_per_step: float = 4.0
     texture_variants: int = 20
     texture_side: int = 256
-    samples_per_side: int = 2
+    samples_per_side: int = 1
     corrupted_share: float = 0.0
     teacher: str = ''
     known_pose_share: float = 0.2
+    compared_share: float = 0.25
     curriculum: float = 0.5
     # optimiser
     lr: float = 8e-4
     warmup_steps: int = 500
     final_lr_share: float = 0.02
+    matrices: str = 'muon'
+    momentum: float = 0.95
     weight_decay: float = 0.05
     beta1: float = 0.9
     beta2: float = 0.95
@@ -154,7 +163,10 @@ class TrainConfig:
         for name in positive:
             if getattr(self, name) <= 0:
                 raise ConfigError(f'{name}: expected more than 0, got {getattr(self, name)}.')
-        for name in ('known_pose_share', 'curriculum', 'ema', 'beta1', 'beta2'):
+        if self.matrices not in MATRIX_UPDATES:
+            known = ', '.join(MATRIX_UPDATES)
+            raise ConfigError(f"matrices: expected one of {known}, got '{self.matrices}'.")
+        for name in SHARES:
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f'{name}: expected [0, 1], got {getattr(self, name)}.')
 

@@ -6,8 +6,8 @@ trained, by cross-entropy, to put its mass among the *other* views' tokens there
 put it, among all tokens, on the reference view. Its own logits are recomputed from the block's
 input, so neither the network nor its compiled parts know of it.
 
-Shapes: B windows, V views, P = ph * pw patches of a view, N = 1 + P tokens, T = V * N tokens of a
-window, D channels of a head.
+Shapes: B windows, V views, Q views whose patches are looked for (all of them or some), P = ph * pw
+patches of a view, N = 1 + P tokens, T = V * N tokens of a window, D channels of a head.
 """
 
 from types import TracebackType
@@ -32,29 +32,33 @@ HIDDEN_BEHIND = 0.04
 
 class Matches(NamedTuple):
     """
-    Where each patch's centre appears in each view.
+    Where each patch's centre, of the views looked for, appears in each view.
 
     Attributes:
-        patch: (B, V, P, V, 4) the four patches around it in the second view, row-major.
-        share: (B, V, P, V, 4) bilinear weights, summing to 1.
-        seen: (B, V, P, V) bool: visible there, and the views differ.
+        view: (Q,) the views that the patches are of.
+        patch: (B, Q, P, V, 4) the four patches around it in the second view, row-major.
+        share: (B, Q, P, V, 4) bilinear weights, summing to 1.
+        seen: (B, Q, P, V) bool: visible there, and the views differ.
 
     """
 
+    view: Tensor
     patch: Tensor
     share: Tensor
     seen: Tensor
 
 
-def find_matches(windows: Windows, patch_size: int) -> Matches:
-    """Project the centre of each patch into all other views of its window."""
+def find_matches(windows: Windows, patch_size: int, chosen: Tensor | None = None) -> Matches:
+    """Project the centre of each patch of ``chosen`` views (None: all) into all other views."""
     views, height, width = windows.depth_m.shape[1:]
     rows, columns = height // patch_size, width // patch_size
     device = windows.depth_m.device
     y, x = (torch.arange(n, device=device) * patch_size + patch_size // 2 for n in (rows, columns))
-    depth = windows.depth_m[..., y[:, None], x].flatten(2)  # (B, V, P)
-    k = windows.intrinsics
-    column = ((x + 0.5) - k[..., 0, 2, None]) / k[..., 0, 0, None]  # (B, V, pw)
+    if chosen is None:
+        chosen = torch.arange(views, device=device)
+    depth = windows.depth_m[..., y[:, None], x].flatten(2).index_select(1, chosen)  # (B, Q, P)
+    k = windows.intrinsics.index_select(1, chosen)
+    column = ((x + 0.5) - k[..., 0, 2, None]) / k[..., 0, 0, None]  # (B, Q, pw)
     row = ((y + 0.5) - k[..., 1, 2, None]) / k[..., 1, 1, None]
     ray = torch.stack(
         (
@@ -63,27 +67,28 @@ def find_matches(windows: Windows, patch_size: int) -> Matches:
             torch.ones_like(column[:, :, None]).expand(-1, -1, rows, -1),
         ),
         -1,
-    ).flatten(2, 3)  # (B, V, P, 3)
-    world_from_camera = windows.world_from_camera
+    ).flatten(2, 3)  # (B, Q, P, 3)
+    world_from_camera = windows.world_from_camera.index_select(1, chosen)
     points = ray * depth.nan_to_num()[..., None]
     points = (world_from_camera[:, :, None, :3, :3] * points[..., None, :]).sum(-1)
-    points = points + world_from_camera[:, :, None, :3, 3]  # (B, V, P, 3) in the world
-    other = invert_rigid(world_from_camera)[:, None, None]  # (B, 1, 1, V, 3, 4)
+    points = points + world_from_camera[:, :, None, :3, 3]  # (B, Q, P, 3) in the world
+    other = invert_rigid(windows.world_from_camera)[:, None, None]  # (B, 1, 1, V, 3, 4)
     seen_from = (other[..., :3] * points[:, :, :, None, None]).sum(-1) + other[..., 3]
-    k = k[:, None, None]
+    k = windows.intrinsics[:, None, None]
     z = seen_from[..., 2]
     in_front = z > 0.05
     safe = torch.where(in_front, z, 1.0)
-    u = seen_from[..., 0] / safe * k[..., 0, 0] + k[..., 0, 2]  # (B, V, P, V)
+    u = seen_from[..., 0] / safe * k[..., 0, 0] + k[..., 0, 2]  # (B, Q, P, V)
     v = seen_from[..., 1] / safe * k[..., 1, 1] + k[..., 1, 2]
     inside = in_front & (u >= 0) & (u < width) & (v >= 0) & (v < height)
     pixel = v.clamp(0, height - 1).long() * width + u.clamp(0, width - 1).long()
-    surface = windows.depth_m.flatten(2)[:, None].expand(-1, views, -1, -1)  # (B, V, V, H W)
+    surface = windows.depth_m.flatten(2)[:, None].expand(-1, len(chosen), -1, -1)  # (B,Q,V,HW)
     surface = surface.gather(3, pixel.transpose(2, 3)).transpose(2, 3)
     in_sight = (z - surface).abs() < HIDDEN_BEHIND * z  # False where the surface is NaN
-    differ = ~torch.eye(views, dtype=torch.bool, device=device)[:, None]
+    differ = chosen[:, None, None] != torch.arange(views, device=device)  # (Q, 1, V)
     seen = inside & in_sight & depth.isfinite()[..., None] & differ
-    return Matches(*_bilinear(u / patch_size - 0.5, v / patch_size - 0.5, rows, columns), seen)
+    places = _bilinear(u / patch_size - 0.5, v / patch_size - 0.5, rows, columns)
+    return Matches(chosen, *places, seen)
 
 
 def _bilinear(x: Tensor, y: Tensor, rows: int, columns: int) -> tuple[Tensor, Tensor]:
@@ -105,8 +110,8 @@ def _bilinear(x: Tensor, y: Tensor, rows: int, columns: int) -> tuple[Tensor, Te
     return patch, share
 
 
-def head_logits(block: Block, x: Tensor, head: int, views: int) -> Tensor:
-    """Attention logits (B, V P, T) of one head of a cross-view block on its input (B, T, C)."""
+def head_logits(block: Block, x: Tensor, head: int, views: int, chosen: Tensor) -> Tensor:
+    """Attention logits (B, Q P, T) of one head of a cross-view block on its input (B, T, C)."""
     attention = block.attn
     dim = attention.proj.weight.shape[0]
     normed = block.norm1(x).to(attention.qkv.weight.dtype)
@@ -121,31 +126,32 @@ def head_logits(block: Block, x: Tensor, head: int, views: int) -> Tensor:
     )
     q = rotate(attention.q_norm(q)[:, None], rope)[:, 0]
     k = rotate(attention.k_norm(k)[:, None], rope)[:, 0]
-    patches = q.unflatten(1, (views, -1))[:, :, 1:].flatten(1, 2)  # (B, V P, D)
+    q = q.unflatten(1, (views, -1)).index_select(1, chosen)
+    patches = q[:, :, 1:].flatten(1, 2)  # (B, Q P, D)
     half = normed.dtype
     return (patches.to(half) @ k.to(half).transpose(1, 2)).float() * HEAD_DIM**-0.5
 
 
 def match_loss(logits: Tensor, matches: Matches, only_reference: bool) -> Tensor:
     """
-    Cross-entropy between a head's attention (B, V P, T) and the true matches, mean over queries.
+    Cross-entropy between a head's attention (B, Q P, T) and the true matches, mean over queries.
 
     With ``only_reference`` the target is the match in view 0 and all tokens compete; without, it
     is the mean over all views that see the point, and a view's own tokens do not compete (a patch
     cannot tell itself from its match).
     """
-    views = matches.seen.shape[1]
+    views = matches.seen.shape[-1]
     tokens = logits.shape[-1] // views
-    logits = logits.unflatten(1, (views, -1))  # (B, V, P, T)
+    logits = logits.unflatten(1, (len(matches.view), -1))  # (B, Q, P, T)
     token = matches.patch + 1 + tokens * torch.arange(views, device=logits.device)[:, None]
-    at_match = logits.gather(3, token.flatten(3)).unflatten(3, token.shape[3:])  # (B,V,P,V,4)
-    at_match = (at_match * matches.share).sum(-1)  # (B, V, P, V)
+    at_match = logits.gather(3, token.flatten(3)).unflatten(3, token.shape[3:])  # (B,Q,P,V,4)
+    at_match = (at_match * matches.share).sum(-1)  # (B, Q, P, V)
     seen = matches.seen
     if only_reference:
         seen = seen & (torch.arange(views, device=logits.device) == 0)
     else:
-        own = torch.eye(views, dtype=torch.bool, device=logits.device)
-        own = own[:, None].repeat_interleave(tokens, -1)  # (V, 1, T)
+        view = torch.arange(views, device=logits.device)
+        own = matches.view[:, None, None] == view.repeat_interleave(tokens)  # (Q, 1, T)
         logits = logits.masked_fill(own, -1e4)
     count = seen.sum(-1)
     target = (at_match * seen).sum(-1) / count.clamp_min(1)
@@ -186,12 +192,14 @@ class MatchSupervision:
 
     def loss(self, matches: Matches) -> Tensor:
         """Mean match loss () of both heads of all supervised blocks; 0 for single views."""
-        views = matches.seen.shape[1]
+        views = matches.seen.shape[-1]
         if views == 1:
             return sum(x.sum() for x in self._inputs) * 0.0
         heads = {REFERENCE_HEAD, ANY_VIEW_HEAD} & set(range(self._blocks[0].attn.heads))
         terms = [
-            match_loss(head_logits(block, x, head, views), matches, head == REFERENCE_HEAD)
+            match_loss(
+                head_logits(block, x, head, views, matches.view), matches, head == REFERENCE_HEAD
+            )
             for block, x in zip(self._blocks, self._inputs)
             for head in sorted(heads)
         ]

@@ -1,5 +1,5 @@
 """
-AdamW with float32 masters, an average of the weights, clipping and refusal of bad steps.
+AdamW and Muon with float32 masters, an average of the weights, clipping, refusal of bad steps.
 
 Everything a step decides it decides on the device, so a step can be captured as a CUDA graph: the
 gradient of each top-level module is clipped by its own norm (one loud module would else starve
@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 
 from da3_ros.training.config import TrainConfig
+from da3_ros.training.orthogonal import is_orthogonal_kind, orthogonal_steps
 import torch
 from torch import nn, Tensor
 
@@ -40,8 +41,9 @@ class Optimiser:
         """Take the network in its training precision, and its parameters in float32."""
         self._config = config
         named = list(zip(net.named_parameters(), masters, strict=True))
-        # Matrices first: the decayed part of the flat vectors is then one slice.
-        named.sort(key=lambda entry: entry[0][1].ndim < 2)
+        # Those of the blocks first, then other matrices: Muon's part and the decayed part of the
+        # flat vectors are then one slice each.
+        named.sort(key=lambda entry: (not is_orthogonal_kind(*entry[0]), entry[0][1].ndim < 2))
         self.names = [name for (name, _), _ in named]
         self.parameters = [parameter for (_, parameter), _ in named]
         self.masters = torch.zeros(
@@ -58,6 +60,10 @@ class Optimiser:
         }
         self._decayed = sum(p.numel() for p in self.parameters if p.ndim >= 2)
         self.gradient = torch.zeros_like(self.masters)
+        self._orthogonal = 0
+        if config.matrices == 'muon':
+            self._orthogonal = sum(is_orthogonal_kind(*entry[0]) for entry in named)
+        self._orthogonal_size = sum(p.numel() for p in self.parameters[: self._orthogonal])
 
     @property
     def modules(self) -> tuple[str, ...]:
@@ -97,10 +103,13 @@ class Optimiser:
         gradient = self.gradient.nan_to_num_(0, 0, 0)
         count = taken + 1
         keep1, keep2 = (1 + good * (beta - 1) for beta in (config.beta1, config.beta2))
-        self.first.mul_(keep1).add_(gradient * (1 - keep1))
+        split = self._orthogonal_size
+        self.first[:split].lerp_(gradient[:split], good * (1 - config.momentum))
+        self.first[split:].lerp_(gradient[split:], 1 - keep1)
         self.second.mul_(keep2).add_(gradient.square() * (1 - keep2))
         correct1, correct2 = (1 - beta**count for beta in (config.beta1, config.beta2))
         change = (self.first / correct1) / ((self.second / correct2).sqrt() + EPSILON)
+        self._orthogonalise(change, gradient)
         change[: self._decayed] += config.weight_decay * self.masters[: self._decayed]
         self.masters.sub_(change * (lr * good))
         self.average.lerp_(self.masters, (1 - ema) * active)
@@ -112,6 +121,15 @@ class Optimiser:
         updated = torch.stack((taken + good, refused + active - good, mean, norm))
         self.progress.copy_(torch.where(active > 0, updated, self.progress))
         return norms
+
+    def _orthogonalise(self, change: Tensor, gradient: Tensor) -> None:
+        """Overwrite the part of ``change`` that is Muon's; Nesterov's look ahead included."""
+        if not self._orthogonal:
+            return
+        ahead = torch.lerp(gradient, self.first, self._config.momentum)
+        count = self._orthogonal
+        steps = orthogonal_steps(self.names[:count], self.views(ahead)[:count])
+        torch._foreach_copy_(self.views(change)[:count], steps)
 
     def _clip(self, gradients: list[Tensor]) -> Tensor:
         """Clip the gradients of each module, or all as one; returns the modules' norms before."""

@@ -6,10 +6,12 @@ CPU it is called as it is.
 """
 
 from collections.abc import Callable
+import math
 from typing import Generic, TypeVar
 
 from da3_ros.model.camera_head import invert_rigid, normalise_poses
 from da3_ros.model.da3 import AnyViewNetwork
+from da3_ros.model.dinov2 import Tap
 from da3_ros.training.config import TrainConfig
 from da3_ros.training.data import Windows
 from da3_ros.training.losses import (
@@ -24,6 +26,7 @@ from da3_ros.training.optimiser import Optimiser
 from da3_ros.training.schedule import Rates
 from da3_ros.training.targets import make_targets
 import torch
+from torch import Tensor
 
 WARMUPS = 3
 METRICS = (
@@ -35,12 +38,13 @@ METRICS = (
 Result = TypeVar('Result')
 
 
-def predict(net: AnyViewNetwork, windows: Windows) -> Outputs:
+def predict(net: AnyViewNetwork, windows: Windows, chosen: Tensor | None = None) -> Outputs:
     """
     Run the network with view 0 as the reference; windows marked ``known`` are told the cameras.
 
     The same parts in the same order as ``AnyViewNetwork.forward``, but cameras stay encoded and
-    each window of the batch has either a role or a camera token.
+    each window of the batch has either a role or a camera token. Depth and rays are those of the
+    ``chosen`` views (v,), all windows alike; None: of all of them.
     """
     images, backbone = windows.images, net.backbone
     size = images.shape[-2], images.shape[-1]
@@ -53,9 +57,17 @@ def predict(net: AnyViewNetwork, windows: Windows) -> Outputs:
     told = net.camera_encoder(poses, windows.intrinsics, size)
     camera_tokens = torch.where(windows.known[:, None, None], told, roles)
     taps = backbone.suffix(tokens, camera_tokens, grid)
-    depth, rays = net.dense(taps, grid, rays=True)
     cameras = net.camera_decoder(backbone.camera_features(taps[-1]))
+    if chosen is not None:
+        taps = tuple(Tap(*(half.index_select(1, chosen) for half in tap)) for tap in taps)
+    depth, rays = net.dense(taps, grid, rays=True)
     return Outputs(depth.values, depth.confidence, rays.values, rays.confidence, cameras)
+
+
+def choose_views(views: int, share: float, device: torch.device) -> Tensor:
+    """Draw the views (v,) of a step that are compared pixel by pixel: a share, at least one."""
+    count = max(1, math.ceil(share * views))
+    return torch.rand(views, device=device).argsort()[:count]
 
 
 class Trainer:
@@ -80,11 +92,13 @@ class Trainer:
     def learn(self, windows: Windows) -> None:
         """Take the gradient on windows; it goes to the optimiser, the losses into ``metrics``."""
         rates = Rates(*self.rates.unbind())
-        targets = make_targets(windows, self._net.config.patch_size)
+        views, device = windows.images.shape[1], windows.images.device
+        chosen = choose_views(views, self._config.compared_share, device)
+        targets = make_targets(windows, self._net.config.patch_size).of_views(chosen)
         with self._supervision:
-            outputs = predict(self._net, windows)
+            outputs = predict(self._net, windows, chosen)
         terms = losses(outputs, targets, self._config)
-        matches = find_matches(windows, self._net.config.patch_size)
+        matches = find_matches(windows, self._net.config.patch_size, chosen)
         match = self._supervision.loss(matches)
         total = sum(terms.values()) + rates.match * match
         gradients = torch.autograd.grad(total, self._optimiser.parameters)

@@ -44,6 +44,11 @@ class Targets(NamedTuple):
     reference_from_camera: Tensor
     length_m: Tensor
 
+    def of_views(self, chosen: Tensor) -> 'Targets':
+        """Leave what is dense for ``chosen`` views (v,) only; cameras stay those of all views."""
+        dense = ('depth', 'valid', 'rays', 'points', 'point_valid')
+        return self._replace(**{n: getattr(self, n).index_select(1, chosen) for n in dense})
+
 
 def at_rays(images: Tensor, height: int, width: int) -> Tensor:
     """(B, V, H, W) -> (B, V, h, w): the pixel nearest to each ray's centre."""

@@ -52,6 +52,19 @@ def test_no_view_matches_itself_and_nothing_matches_where_depth_is_unknown() -> 
     assert not find_matches(windows, PATCH).seen.any()
 
 
+def test_some_views_are_matched_as_all_are() -> None:
+    windows = wall(3.0)
+    both, second = (find_matches(windows, PATCH, c) for c in (None, torch.tensor([1])))
+    assert both.seen[0, 1].any() and not torch.equal(both.seen[:, :1], both.seen[:, 1:])
+    for name in ('patch', 'share', 'seen'):
+        torch.testing.assert_close(getattr(second, name), getattr(both, name)[:, 1:])
+    torch.manual_seed(0)
+    logits = torch.randn(1, 50, 52)
+    alone = match_loss(logits[:, 25:], second, only_reference=False)
+    hidden = both._replace(seen=both.seen & torch.tensor([False, True])[:, None, None])
+    torch.testing.assert_close(alone, match_loss(logits, hidden, only_reference=False))
+
+
 def test_hidden_points_are_not_matched() -> None:
     windows = wall(3.0)
     windows.depth_m[0, 1, :, :35] = 1.0  # something stands before the wall

@@ -16,7 +16,7 @@ from da3_ros.training.pool import PoolConfig, ScenePool
 from da3_ros.training.scenes.catalogue import PaintedTextures
 from da3_ros.training.scenes.make import SceneConfig
 from da3_ros.training.schedule import Rates, rates_at
-from da3_ros.training.step import predict, Trainer
+from da3_ros.training.step import choose_views, predict, Trainer
 from da3_ros.training.targets import make_targets
 import pytest
 from safetensors.torch import load_file
@@ -92,6 +92,23 @@ def test_each_part_of_the_prepared_start_can_be_left_out() -> None:
         n: float(net.camera_decoder.quaternion.weight.detach().norm()) for n, net in nets.items()
     }
     assert size['all'] == pytest.approx(size['plain']) == pytest.approx(0.05 * size['loud'])
+
+
+def test_chosen_views_are_predicted_as_among_all() -> None:
+    net, _ = build(CONFIG, CPU)
+    windows = held_out_windows(HeldOutConfig(2, 3, 56, 70, 1, 16, 1), CPU)
+    chosen = torch.tensor([2, 0])
+    with torch.no_grad():
+        some, every = predict(net, windows, chosen), predict(net, windows)
+    targets = make_targets(windows, 14)
+    few = targets.of_views(chosen)
+    for name in ('depth', 'depth_conf', 'rays', 'ray_conf'):
+        torch.testing.assert_close(getattr(some, name), getattr(every, name)[:, [2, 0]])
+    torch.testing.assert_close(some.cameras, every.cameras)
+    for name in ('depth', 'valid', 'rays', 'points', 'point_valid'):
+        assert torch.equal(getattr(few, name), getattr(targets, name)[:, [2, 0]]), name
+    assert torch.equal(few.cameras, targets.cameras)
+    assert [len(choose_views(n, 0.25, CPU)) for n in (1, 2, 4, 6, 8)] == [1, 1, 1, 2, 2]
 
 
 def test_every_parameter_gets_a_gradient() -> None:
