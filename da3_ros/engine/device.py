@@ -14,7 +14,7 @@ _CPU_INFO = Path('/proc/cpuinfo')
 
 def resolve_device(name: str) -> torch.device:
     """
-    Return the device of ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+    Return the device of ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; a GPU with its number.
 
     Raises:
         ConfigError: if a GPU is asked for by name and is not there; only ``auto`` falls back to
@@ -24,7 +24,9 @@ def resolve_device(name: str) -> torch.device:
     if name == 'auto':
         name = 'cuda' if torch.cuda.is_available() else 'cpu'
     device = torch.device(name)
-    if device.type == 'cuda' and (device.index or 0) >= torch.cuda.device_count():
+    if device.type == 'cuda':
+        device = torch.device('cuda', device.index or 0)
+    if device.type == 'cuda' and device.index >= torch.cuda.device_count():
         raise ConfigError(
             f"'device' is '{name}', but PyTorch {torch.__version__} sees "
             f'{torch.cuda.device_count()} CUDA devices; install a CUDA build and a driver for '

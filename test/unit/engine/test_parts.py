@@ -122,11 +122,14 @@ def test_intrinsics_settle_on_the_geometric_mean() -> None:
     assert (k[0, 2], k[1, 2]) == (56.0 * 1.25, 42.0 * 1.25)
 
 
-def test_missing_gpu_is_a_sentence() -> None:
+def test_missing_gpu_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     missing = f'cuda:{torch.cuda.device_count()}'
     with pytest.raises(ConfigError, match=r"set device to 'cpu' or 'auto'\.$"):
         resolve_device(missing)
     assert resolve_device('cpu').type == 'cpu'
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: 2)
+    assert resolve_device('cuda') == torch.device('cuda', 0)
+    assert resolve_device('cuda:1') == torch.device('cuda', 1)
     assert resolve_device('auto').type in ('cpu', 'cuda')
 
 
