@@ -73,6 +73,13 @@ def resize_position_table(table: Tensor, rows: int, columns: int) -> Tensor:
     return torch.cat((table[:, :1], grid.flatten(2).transpose(1, 2)), dim=1)
 
 
+def _random_parameter(*shape: int, std: float) -> nn.Parameter:
+    """Return a normally distributed parameter."""
+    values = torch.empty(shape)
+    # On the meta device there is nothing to fill, and trying imports SymPy: seconds at each start.
+    return nn.Parameter(values if values.is_meta else values.normal_(std=std))
+
+
 def select_views(x: Tensor, views: Sequence[int]) -> Tensor:
     """(B, V, ...) -> (B, v, ...); needs no index tensor, so nothing is sent to the device."""
     if list(views) == list(range(x.shape[1])):
@@ -88,12 +95,10 @@ class DinoV2(nn.Module):
         dim, patch = config.embed_dim, config.patch_size
         self.config = config
         self.patch_embed = nn.Conv2d(3, dim, kernel_size=patch, stride=patch)
-        self.cls_token = nn.Parameter(torch.empty(1, 1, dim).normal_(std=0.02))
+        self.cls_token = _random_parameter(1, 1, dim, std=0.02)
         if config.is_any_view:
-            self.camera_token = nn.Parameter(torch.empty(1, 2, dim).normal_())  # reference, others
-        self.pos_embed = nn.Parameter(
-            torch.empty(1, 1 + config.position_grid**2, dim).normal_(std=0.02)
-        )
+            self.camera_token = _random_parameter(1, 2, dim, std=1.0)  # reference, others
+        self.pos_embed = _random_parameter(1, 1 + config.position_grid**2, dim, std=0.02)
         self.blocks = nn.ModuleList(self._block(config, i) for i in range(config.depth))
         self.norm = LayerNorm(dim, eps=1e-5)
         self._position_tables: dict[tuple[int, ...], Tensor] = {}
