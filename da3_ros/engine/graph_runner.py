@@ -47,7 +47,7 @@ class GraphRunner:
         self._capacity = Capacity(views)
         self._plan: WindowPlan | None = None
         self._slots = SlotTable(views)
-        self._stages: Stages = DirectStages()
+        self.stages: Stages = DirectStages()
         self._expected: tuple[Capacity, ...] = ()
 
     @torch.inference_mode()
@@ -73,7 +73,7 @@ class GraphRunner:
         """Make a plan for a size of images that knows no views, and prepare what is expected."""
         _log.info('Planning for images of %d x %d: %s', size[1], size[0], self._capacity)
         self._plan = None  # frees its buffers first
-        self._stages = self._new_stages()
+        self.stages = self._new_stages()
         self._plan = WindowPlan(self._net, size, self._capacity)
         self._slots = SlotTable(self._capacity.views)
         expected = self._expected if self._graphs else self._expected[:1]
@@ -146,17 +146,17 @@ class GraphRunner:
 
     def _run_prefix(self, new: int) -> None:
         plan = self._plan
-        self._stages.run(plan.prefix, new, attends=(new, plan.sequence))
+        self.stages.run(plan.prefix, new, attends=(new, plan.sequence))
 
     def _run_enter(self, turned: int, is_reference: bool) -> None:
         plan = self._plan
-        self._stages.run(plan.enter, turned, is_reference, attends=(turned, plan.sequence))
+        self.stages.run(plan.enter, turned, is_reference, attends=(turned, plan.sequence))
 
     def _run_window(self, views: int, dense: int, posed: bool) -> None:
         plan = self._plan
-        self._stages.run(plan.mix, views, dense, posed, attends=(1, views * plan.sequence))
-        self._stages.run(plan.decode, views, attends=None)
-        self._stages.run(plan.dense, dense, attends=None)
+        self.stages.run(plan.mix, views, dense, posed, attends=(1, views * plan.sequence))
+        self.stages.run(plan.decode, views, attends=None)
+        self.stages.run(plan.dense, dense, attends=None)
 
     def _collect(self, views: int, dense: int) -> WindowPrediction:
         """Copy the results out of the buffers, which the next window writes over."""

@@ -40,9 +40,7 @@ class Da3Node(LifecycleNode):
     configuration and ``robot``, what it may ask of TF and of the depth sensor.
     """
 
-    def __init__(
-        self, engine_factory: Callable[..., Engine] = make_engine, **kwargs
-    ) -> None:
+    def __init__(self, engine_factory: Callable[..., Engine] = make_engine, **kwargs) -> None:
         super().__init__('da3', **kwargs)
         self.problem = ''  # why the last transition failed, or nothing
         self.is_worker_left_behind = False

@@ -13,6 +13,10 @@ from da3_ros.errors import Da3Error
 # Name: the module that has add_arguments(parser) and run(arguments) -> exit code, and what it
 # does. Modules are imported when their command is called, so that help comes at once.
 COMMANDS = {
+    'bench': (
+        'da3_ros.tools.bench',
+        'measure the time of a new frame, stage by stage, beside what the hardware allows',
+    ),
     'demo': (
         'da3_ros.tools.demo',
         'render a scene, play it through the real node over DDS, and compare with the truth',

@@ -1,0 +1,115 @@
+"""``da3 bench``: the time of a new frame, stage by stage, beside what the hardware allows."""
+
+import argparse
+from collections.abc import Iterator, Sequence
+from itertools import product
+import json
+from pathlib import Path
+import subprocess
+import time
+from typing import TYPE_CHECKING
+
+from da3_ros.errors import ConfigError
+
+if TYPE_CHECKING:
+    from da3_ros.tools.bench_subjects import Case
+
+RESULTS = Path('benchmarks/results')
+MODELS = ('embedded', 'small', 'base', 'large', 'giant')
+_RUNNERS = ('eager', 'cached', 'compiled')
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what the command takes."""
+    parser.add_argument('--models', nargs='+', choices=MODELS, default=['embedded'])
+    parser.add_argument(
+        '--windows', nargs='+', type=int, default=[4], help='views in the window, new included'
+    )
+    parser.add_argument(
+        '--new', nargs='+', type=int, default=[1], help='new frames of each step, one a camera'
+    )
+    parser.add_argument(
+        '--refreshed',
+        type=int,
+        default=0,
+        help='kept views that get depth too; the node does so for window.refreshed of them',
+    )
+    parser.add_argument(
+        '--sizes', nargs='+', default=['224x168'], metavar='WxH', help='multiples of 14'
+    )
+    parser.add_argument('--runners', nargs='+', choices=_RUNNERS, default=['eager', 'cached'])
+    parser.add_argument('--device', default='auto', help="'auto', 'cpu' or 'cuda'")
+    parser.add_argument('--precision', choices=('auto', 'fp32', 'bf16', 'fp16'), default='auto')
+    parser.add_argument('--steps', type=int, default=20, help='frames that the median is of')
+    parser.add_argument(
+        '--official',
+        type=Path,
+        metavar='DIR',
+        help='folder with the unpacked official package and what it imports; without it, the '
+        'package is taken from the environment, if it is there',
+    )
+    parser.add_argument(
+        '--results', type=Path, default=RESULTS / 'speed.jsonl', help='file that rows join'
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Measure every case, print one table, and append the rows to the results."""
+    from da3_ros.engine.device import resolve_device, resolve_precision
+    from da3_ros.tools.bench_measure import Bench
+    from da3_ros.tools.bench_subjects import load_official
+    from da3_ros.tools.bench_table import heading, line
+
+    device = resolve_device(arguments.device)
+    bench = Bench(
+        device,
+        resolve_precision(arguments.precision, device),
+        load_official(arguments.official),
+        arguments.steps,
+    )
+    print(f'{bench.machine}: a plain matrix product runs at {bench.tflop_per_s:.3g} TFLOP/s\n')
+    print(heading())
+    about = bench.about | {'commit': _commit(), 'date': time.strftime('%Y-%m-%d')}
+    for case in _cases(arguments):
+        rows = bench.measure(case, arguments.runners)
+        for row in rows:
+            print(line(row), flush=True)
+        if arguments.results is not None:
+            _append(arguments.results, [about | row.as_json() for row in rows])
+    return 0
+
+
+def _cases(arguments: argparse.Namespace) -> Iterator['Case']:
+    """Yield every combination that is a window."""
+    from da3_ros.tools.bench_subjects import Case
+
+    sizes = [_size(text) for text in arguments.sizes]
+    for model, size, views, new in product(
+        arguments.models, sizes, arguments.windows, arguments.new
+    ):
+        if new < views:
+            yield Case(model, views, new, min(new + arguments.refreshed, views), *size)
+
+
+def _size(text: str) -> tuple[int, int]:
+    """Return (width, height) of a text such as 504x280."""
+    width, _, height = text.partition('x')
+    sides = [int(side) for side in (width, height) if side.isdigit() and int(side) % 14 == 0]
+    if len(sides) != 2 or not all(sides):
+        raise ConfigError(f"'{text}' is no size in multiples of 14 pixels, such as 504x280.")
+    return sides[0], sides[1]
+
+
+def _append(path: Path, rows: Sequence[dict]) -> None:
+    """Let rows join a file of results, if its folder is there: it is in a checkout."""
+    if path.parent.is_dir():
+        with path.open('a') as file:
+            file.writelines(json.dumps(row) + '\n' for row in rows)
+
+
+def _commit() -> str:
+    """Return the short name of the commit that is measured, if this is a checkout."""
+    command = ['git', 'describe', '--always', '--dirty']
+    folder = Path(__file__).parent
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    return done.stdout.strip()
