@@ -4,6 +4,7 @@ from collections.abc import Callable
 import importlib.util
 import json
 import logging
+import math
 from pathlib import Path
 import re
 
@@ -11,7 +12,7 @@ from da3_ros.errors import InputError, WeightsError
 from da3_ros.model import load_model, ModelConfig, PRESETS, sources
 from da3_ros.model.da3 import AnyViewNetwork
 from da3_ros.model.layout import official_key, official_shapes
-from da3_ros.model.presets import NestedConfig, NetworkConfig, NETWORKS
+from da3_ros.model.presets import NestedConfig, NetworkConfig, NETWORKS, preset_named
 from da3_ros.model.weights import (
     build_network,
     network_config,
@@ -87,6 +88,25 @@ def official_constants(name: str) -> dict:
     package = importlib.util.find_spec('depth_anything_3').submodule_search_locations[0]
     path = Path(package) / 'configs' / f'{name}.yaml'
     return OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+
+
+PARAMETERS = {
+    'da3-small': 34_299_463,
+    'da3-base': 135_366_599,
+    'da3-large': 410_941_767,
+    'da3-giant': 1_355_674_125,
+    'da3mono-large': 334_171_394,
+    'da3metric-large': 334_171_394,
+    'da3nested-giant-large': 1_355_674_125 + 334_171_394,
+}
+
+
+@pytest.mark.parametrize('name', PARAMETERS)
+def test_sizes_are_the_official_ones(name: str) -> None:
+    config = preset_named(name)
+    with torch.device('meta'):
+        shapes = official_shapes(build_network(config), config)
+    assert sum(math.prod(shape) for shape in shapes.values()) == PARAMETERS[name]
 
 
 def test_reads_a_file_as_the_official_code_writes_it(
