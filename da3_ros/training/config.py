@@ -84,7 +84,7 @@ class TrainConfig:
 
     ``corrupted_share`` of the windows have depth as bad sensors give it for their label, or, with
     ``teacher`` (weights as ``load_model`` takes them), what a teacher makes of it. ``monocular``
-    trains such a teacher: single views, depth alone, whatever its scale.
+    trains such a teacher: single views, depth alone, at unit scale.
 
     A network from scratch needs ``prepared_start``, a small ``camera_gain``, depth compared as a
     logarithm, gradients clipped by module, ``match_weight`` and ``curriculum``: each of them can

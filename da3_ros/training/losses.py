@@ -58,20 +58,10 @@ def depth_residual(outputs: Outputs, targets: Targets) -> Tensor:
 
 
 def compared_depth(outputs: Outputs, targets: Targets, config: TrainConfig) -> Tensor:
-    """
-    Return the residual of depth (B, V, H, W) that is minimised, 0 where invalid.
-
-    Of a monocular teacher it is free of scale, view by view: its median is taken away.
-    """
+    """Return the residual of depth (B, V, H, W) that is minimised, 0 where invalid."""
     if config.depth_loss == 'log':
-        residual = depth_residual(outputs, targets)
-    else:
-        residual = torch.where(targets.valid, outputs.depth - targets.depth, 0)
-    if not config.monocular:
-        return residual
-    known = torch.where(targets.valid, residual.detach(), torch.nan).flatten(2)
-    middle = known.nanmedian(2).values[..., None, None]
-    return torch.where(targets.valid, residual - middle, 0)
+        return depth_residual(outputs, targets)
+    return torch.where(targets.valid, outputs.depth - targets.depth, 0)
 
 
 def gradient_loss(residual: Tensor, valid: Tensor) -> Tensor:
