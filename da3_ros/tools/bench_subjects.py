@@ -143,8 +143,11 @@ def load_official(path: Path | None) -> Callable[[str, torch.device], nn.Module 
         file = configs / f'da3-{model}.yaml'
         if not file.exists():
             return None
+        constants = cfg.load_config(str(file))
+        for name in ('gs_head', 'gs_adapter'):  # unused here, and they import much more
+            constants.pop(name, None)
         with torch.device(device):
-            net = cfg.create_object(cfg.load_config(str(file)))
+            net = cfg.create_object(constants)
         return net.to(device).eval().requires_grad_(False)
 
     return make
