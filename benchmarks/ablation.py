@@ -41,7 +41,7 @@ class Arm:
 
 
 LISTS = {
-    # Each choice of the pilot switched off alone, then all of them.
+    # Each choice of the pilot switched off alone, and Muon, then all of them.
     'pilot': (
         Arm('all'),
         Arm('no-match', NO_MATCH),
@@ -50,11 +50,12 @@ LISTS = {
         Arm('absolute-depth', ('depth_loss=absolute',)),
         Arm('global-clipping', ('clipping=global',)),
         Arm('no-curriculum', ('curriculum=0',)),
+        Arm('adamw', ('matrices=adamw',)),
         Arm(
             'none',
             (
                 *(*NO_MATCH, 'prepared_start=false', 'camera_gain=1'),
-                *('depth_loss=absolute', 'clipping=global', 'curriculum=0'),
+                *('depth_loss=absolute', 'clipping=global', 'curriculum=0', 'matrices=adamw'),
             ),
         ),
     ),

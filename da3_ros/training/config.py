@@ -25,7 +25,12 @@ BUCKETS = (
     Bucket(3, 224, 168, 0.09),
 )
 TINY_BUCKETS = (Bucket(2, 56, 70, 0.5), Bucket(3, 70, 56, 0.5))
-CHOICES = {'depth_loss': ('log', 'absolute'), 'clipping': ('module', 'global')}
+CHOICES = {
+    'depth_loss': ('log', 'absolute'),
+    'clipping': ('module', 'global'),
+    # How the matrices of the transformer blocks are updated; all else by AdamW.
+    'matrices': ('muon', 'adamw'),
+}
 
 
 def single_view_buckets(buckets: tuple[Bucket, ...]) -> tuple[Bucket, ...]:
@@ -61,10 +66,8 @@ TINY = ModelConfig(
     camera_encoder_depth=1,
 )
 NETWORKS = {**PRESETS, 'tiny': TINY}
-# How the matrices of the transformer blocks are updated; all else by AdamW.
-MATRIX_UPDATES = ('muon', 'adamw')
 SHARES = (
-    *('known_pose_share', 'compared_share', 'curriculum'),
+    *('known_pose_share', 'compared_share', 'corrupted_share', 'curriculum'),
     *('ema', 'beta1', 'beta2', 'momentum'),
 )
 
@@ -155,17 +158,12 @@ class TrainConfig:
             if getattr(self, name) not in choices:
                 known = ' or '.join(choices)
                 raise ConfigError(f"{name}: expected {known}, got '{getattr(self, name)}'.")
-        if not 0 <= self.corrupted_share <= 1:
-            raise ConfigError(f'corrupted_share: expected [0, 1], got {self.corrupted_share}.')
         if self.teacher and not self.corrupted_share:
             raise ConfigError('teacher: has nothing to teach while corrupted_share is 0; set it.')
         positive = ('minutes', 'views_per_step', 'scenes', 'lr', 'texture_variants')
         for name in positive:
             if getattr(self, name) <= 0:
                 raise ConfigError(f'{name}: expected more than 0, got {getattr(self, name)}.')
-        if self.matrices not in MATRIX_UPDATES:
-            known = ', '.join(MATRIX_UPDATES)
-            raise ConfigError(f"matrices: expected one of {known}, got '{self.matrices}'.")
         for name in SHARES:
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f'{name}: expected [0, 1], got {getattr(self, name)}.')
