@@ -27,7 +27,7 @@ class SingleViewEngine:
     """
     Predicts each frame alone: a window of one, no pose, no TF, no keyframes.
 
-    The sky has no depth (NaN). Depth is in metres where the network is metric and the camera has
+    The sky has no depth (NaN). Depth is in metres where the network is metric and all cameras have
     intrinsics; else each frame has a scale of its own, and ``is_metric`` is false. The network
     says nothing of its confidence, so that is 1, the least there is.
     """
@@ -82,7 +82,7 @@ class SingleViewEngine:
 
     def warm_up(self, width: int = 640, height: int = 480) -> None:
         """Run the network once on an empty image, so that the first frame is not the slow one."""
-        self._infer(preprocess(np.zeros((height, width, 3), np.uint8), self._resolution))
+        self._infer([preprocess(np.zeros((height, width, 3), np.uint8), self._resolution)])
 
     def save_map(self, directory: Path, name: str = 'map') -> Path:
         """
@@ -111,16 +111,20 @@ class SingleViewEngine:
             self.reset()
         prepared = [self._prepare(frame) for frame in frames]
         clock.lap('preprocess')
-        predictions = [self._infer(p) for p in prepared]
-        views = tuple(_view(*parts) for parts in zip(frames, prepared, predictions, strict=True))
+        prediction = self._infer(prepared)
+        views = tuple(
+            _view(frame, p, depth, sky)
+            for frame, p, depth, sky in zip(
+                frames, prepared, prediction.depth[0], is_sky(prediction.sky[0]), strict=True
+            )
+        )
         clock.lap('network')
         self._admission.accept(frames)
-        scales = [float(p.scale[0, 0]) for p in predictions if p.scale is not None]
-        is_metric = len(scales) == len(frames)
+        is_metric = prediction.scale is not None
         self._status = EngineStatus(
             state=TrackingState.TRACKING,
             views_in_window=1,
-            scale=scales[0] if is_metric else float('nan'),
+            scale=float(prediction.scale[0, 0]) if is_metric else float('nan'),
             scale_source='metric_model' if is_metric else 'none',
             is_metric=is_metric,
             stage_ms=clock.stage_ms,
@@ -135,18 +139,18 @@ class SingleViewEngine:
         return preprocess(rgb, self._resolution, intrinsics=frame.intrinsics)
 
     @torch.inference_mode()
-    def _infer(self, prepared: Preprocessed) -> Prediction:
-        image = prepared.image.to(self.device, self._net.dtype)
-        intrinsics = prepared.intrinsics
-        if intrinsics is not None:
-            intrinsics = torch.as_tensor(intrinsics, dtype=torch.float32, device=self.device)
-            intrinsics = intrinsics[None, None]
-        return self._net(image[None, None], intrinsics)
+    def _infer(self, prepared: Sequence[Preprocessed]) -> Prediction:
+        """Predict all views at once; in metres only if all of them can be."""
+        images = torch.stack([p.image for p in prepared]).to(self.device, self._net.dtype)
+        intrinsics = None
+        if all(p.intrinsics is not None for p in prepared):
+            matrices = np.stack([p.intrinsics for p in prepared])
+            intrinsics = torch.as_tensor(matrices, dtype=torch.float32, device=self.device)[None]
+        return self._net(images[None], intrinsics)
 
 
-def _view(frame: Frame, prepared: Preprocessed, prediction: Prediction) -> View:
-    """Return what is published of one frame."""
-    depth, sky = prediction.depth[0, 0], is_sky(prediction.sky[0, 0])
+def _view(frame: Frame, prepared: Preprocessed, depth: torch.Tensor, sky: torch.Tensor) -> View:
+    """Return what is published of one frame, from its depth (H, W) and sky (H, W) bool."""
     is_valid = torch.isfinite(depth) & (depth > 0) & ~sky
     depth_m = torch.where(is_valid, depth, torch.nan).cpu().numpy()
     return View(

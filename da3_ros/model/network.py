@@ -6,6 +6,8 @@ from da3_ros.model.presets import NetworkConfig
 import torch
 from torch import nn
 
+_PRECISE = ('camera_encoder', 'camera_decoder', 'gaussian_head')
+
 
 class Network(nn.Module):
     """
@@ -36,13 +38,13 @@ class Network(nn.Module):
         Name the modules that may be stored in half precision.
 
         They are the matrices of the trunk and the dense heads, less the last layers before the
-        exponentials. Norms, gains, tokens, tables and the camera modules stay in float32.
+        exponentials. Norms, gains, tokens, tables, the camera modules and the Gaussian head, which
+        nobody runs in a hurry, stay in float32.
         """
         matrices = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
         for name, module in self.named_modules():
-            is_of_cameras = 'camera_encoder' in name or 'camera_decoder' in name
-            is_last = name.endswith('_output.last')
-            if isinstance(module, matrices) and not is_of_cameras and not is_last:
+            is_precise = any(part in name for part in _PRECISE) or name.endswith('_output.last')
+            if isinstance(module, matrices) and not is_precise:
                 yield name, module
 
     def inference_dtypes(self, dtype: torch.dtype, device: torch.device) -> dict[str, torch.dtype]:

@@ -82,8 +82,13 @@ def test_no_metres_without_a_reason(network: ModelConfig, intrinsics: np.ndarray
 
 
 def test_cameras_are_metric_together_or_not_at_all(engine: SingleViewEngine) -> None:
-    update = engine.push([frame(camera='a', intrinsics=K), frame(camera='b')])
+    other = np.diag((2.0, 2.0, 1.0)) @ K
+    update = engine.push([frame(camera='a', intrinsics=K), frame(camera='b', intrinsics=other)])
     assert [view.camera for view in update.views] == ['a', 'b']
+    assert [view.depth_m[-1, -1] for view in update.views] == [6.0, 12.0]
+    assert update.status.is_metric
+    update = engine.push([frame(2, camera='a', intrinsics=K), frame(2, camera='b')])
+    assert [view.depth_m[-1, -1] for view in update.views] == [3.0, 3.0]
     assert not update.status.is_metric
 
 

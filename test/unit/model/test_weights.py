@@ -19,6 +19,7 @@ from da3_ros.model.weights import (
     save_model,
     UntrainedModelWarning,
 )
+from doubles.miniatures import TINY_NESTED
 from omegaconf import OmegaConf
 import pytest
 from safetensors import safe_open
@@ -315,6 +316,18 @@ def test_round_trip_of_the_family(network: str, pair_of: Callable, tmp_path: Pat
     missing, unexpected = pair.official.load_state_dict(load_prefixed(path), strict=False)
     assert not unexpected and written <= pair.official.state_dict().keys()
     assert all('_aux.' in key for key in missing)
+
+
+def test_gaussian_head_stays_precise(tmp_path: Path) -> None:
+    save_model(build_network(TINY_NESTED), tmp_path / 'm.safetensors')
+    net = load_model(tmp_path / 'm.safetensors', dtype=torch.float16)
+    dtypes = {name: parameter.dtype for name, parameter in net.named_parameters()}
+    assert dtypes['any_view.gaussian_head.projects.0.weight'] == torch.float32
+    assert dtypes['any_view.head.projects.0.weight'] == torch.float16
+    assert dtypes['metric.head.projects.0.weight'] == torch.float16
+    assert dtypes['metric.head.sky_output.last.weight'] == torch.float32
+    images = torch.zeros(1, 1, 3, 28, 28, dtype=torch.float16)
+    assert net(images, gaussian_views=[0]).gaussians.means.dtype == torch.float32
 
 
 def load_prefixed(path: Path) -> dict[str, torch.Tensor]:
