@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from inspect import signature
 import logging
 
 import torch
@@ -9,6 +10,9 @@ from torch.nn.attention import sdpa_kernel, SDPBackend
 import torch.nn.functional as F
 
 _CANDIDATES = ('CUDNN_ATTENTION', 'FLASH_ATTENTION', 'EFFICIENT_ATTENTION')
+_FALLBACKS = (SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH)
+# Older versions of PyTorch have an order of their own.
+_IN_ORDER = {'set_priority': True} if 'set_priority' in signature(sdpa_kernel).parameters else {}
 _RUNS = 10
 
 _log = logging.getLogger(__name__)
@@ -36,7 +40,11 @@ class AttentionChoice:
         if attends not in self._winners:
             self._winners[attends] = self._measure(*attends)
         winner = self._winners[attends]
-        return nullcontext() if winner is None else sdpa_kernel(winner)
+        if winner is None:
+            return nullcontext()
+        # Not all attention is of this kind: that of known cameras is in float32, for instance.
+        others = [b for b in _FALLBACKS if b != winner]
+        return sdpa_kernel([winner, *others], **_IN_ORDER)
 
     def _measure(self, sequences: int, tokens: int) -> SDPBackend | None:
         shape = sequences, self._heads, tokens, self._head_dim

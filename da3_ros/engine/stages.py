@@ -1,6 +1,7 @@
 """How the stages of a plan are run: called as they are, or captured once and replayed."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 import logging
 import time
 from typing import Protocol
@@ -52,6 +53,8 @@ class GraphStages:
         self._attention = attention
         self._graphs: dict[Hashable, torch.cuda.CUDAGraph] = {}
         self._pool = torch.cuda.graph_pool_handle()
+        # One for all captures: libraries keep a workspace for each stream.
+        self._stream = torch.cuda.Stream(device)
 
     def run(
         self, stage: Stage, *arguments: Hashable, attends: tuple[int, int] | None = None
@@ -67,10 +70,10 @@ class GraphStages:
         self._graphs[key].replay()
 
     def _captured(self, stage: Stage, arguments: tuple[Hashable, ...]) -> torch.cuda.CUDAGraph:
-        """Capture a stage on a stream of its own."""
-        stream = torch.cuda.Stream(self._device)
+        """Capture a stage; what it computes meanwhile is what a replay would."""
+        stream = self._stream
         stream.wait_stream(torch.cuda.current_stream(self._device))
-        with torch.cuda.stream(stream), torch.backends.cudnn.flags(benchmark=True):
+        with torch.cuda.stream(stream), _tuned_convolutions():
             for _ in range(_WARM_UP_RUNS):
                 stage(*arguments)
             stream.synchronize()
@@ -82,3 +85,14 @@ class GraphStages:
                 stage(*arguments)
         torch.cuda.current_stream(self._device).wait_stream(stream)
         return graph
+
+
+@contextmanager
+def _tuned_convolutions() -> Iterator[None]:
+    """Let cuDNN time its algorithms on the first run of each shape."""
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = True
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before

@@ -24,7 +24,9 @@ def compile_network(net: SomeNetwork, dynamic: bool | None = None) -> SomeNetwor
 
     With ``dynamic`` sizes are variables from the start; with None, once a second size comes.
     """
-    torch._dynamo.config.recompile_limit = MAX_VARIANTS
+    limits = torch._dynamo.config
+    name = 'recompile_limit' if hasattr(limits, 'recompile_limit') else 'cache_size_limit'
+    setattr(limits, name, MAX_VARIANTS)
     for module in net.modules():
         if isinstance(module, PARTS):
             module.forward = torch.compile(module.forward, dynamic=dynamic)
