@@ -79,8 +79,9 @@ class BoxRoom:
         # The rays have z = 1 in the camera, so lengths along them are depths.
         depth = (np.where(rays > 0, self.high - centre, self.low - centre) / rays).min(axis=-1)
         for low, high in self.boxes:
-            near_far = np.sort([(low - centre) / rays, (high - centre) / rays], axis=0)
-            enters, leaves = near_far[0].max(axis=-1), near_far[1].min(axis=-1)
+            to_low, to_high = (low - centre) / rays, (high - centre) / rays
+            enters = np.minimum(to_low, to_high).max(axis=-1)
+            leaves = np.maximum(to_low, to_high).min(axis=-1)
             depth = np.where((enters > 0) & (enters < leaves), np.minimum(depth, enters), depth)
         return depth
 

@@ -33,12 +33,13 @@ def combine(
     log_scales: np.ndarray, sigmas: np.ndarray, redundancy: float = 1.0, floor: float = 0.0
 ) -> ScaleEstimate:
     """
-    Return the estimate that readings (N,), N >= 1, add up to.
+    Return the estimate that readings (N,), N >= 1, oldest first, add up to.
 
     The weighted median, a gate around it, and a Huber mean of what is inside. The spread follows
-    from the sigmas, corrected by how much the readings really scatter. ``redundancy`` is the
-    number of readings that share one error; ``floor`` is what all of them have in common, and no
-    number of readings averages out.
+    from the sigmas, corrected by how much the readings really scatter, and by how much the newer
+    half differs from the older one beyond chance: the map's own scale may drift. ``redundancy`` is
+    the number of readings that share one error; ``floor`` is what all of them have in common, and
+    no number of readings averages out.
     """
     values, sigma = torch.as_tensor(log_scales), torch.as_tensor(sigmas)
     weights = sigma.reciprocal().square()
@@ -50,14 +51,26 @@ def combine(
         scatter = scatter.clamp_min(_MIN_SCATTER)
     weights = weights * (deviations.abs() <= _GATE * scatter) * huber_weights(deviations, scatter)
     centre = (weights * values).sum() / weights.sum()
-    variance = scatter.square() * redundancy / weights.sum()
-    return ScaleEstimate(float(centre), math.sqrt(float(variance) + floor**2))
+    variance = float(scatter.square() * redundancy / weights.sum())
+    drift = _half_difference(values, weights) / 2.0
+    return ScaleEstimate(float(centre), math.sqrt(max(variance, drift**2) + floor**2))
+
+
+def _half_difference(values: torch.Tensor, weights: torch.Tensor) -> float:
+    """Return how much newer readings (N,) exceed older ones; 0 if there are few."""
+    half = len(values) // 2
+    older, newer = weights[:half].sum(), weights[half:].sum()
+    if half < _MIN_FOR_SCATTER or not (older > 0 and newer > 0):
+        return 0.0
+    mean_older = (weights * values)[:half].sum() / older
+    mean_newer = (weights * values)[half:].sum() / newer
+    return float(mean_newer - mean_older)
 
 
 class Readings:
     """The newest readings of a source, and what they add up to."""
 
-    def __init__(self, floor: float, capacity: int = 40) -> None:
+    def __init__(self, floor: float, capacity: int = 24) -> None:
         """Take the spread that no number of readings gets below, and how many count."""
         self._floor = floor
         self._readings: deque[tuple[float, float]] = deque(maxlen=capacity)

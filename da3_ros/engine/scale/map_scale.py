@@ -174,7 +174,7 @@ class MapScale:
         spread = _spread(source)
         step = estimate.log_scale - self._log_scale
         if self._was_metric:
-            limit = spread if math.isnan(self._spread) else max(self._spread, spread)
+            limit = self._spread if self._spread > 0 else spread  # none after a loss or fixed
             step = max(-limit, min(limit, _GAIN * step))
         self._log_scale += step
         self._spread = math.hypot(spread, estimate.log_scale - self._log_scale)

@@ -20,7 +20,7 @@ from da3_ros.geometry.transforms import invert
 import numpy as np
 
 # Keyframes that are compared, and how far apart in their order two of them may be.
-_KEYFRAMES = 30
+_KEYFRAMES = 24
 _REACH = 12
 # Error of odometry: a share of the way of each pair, and what all pairs have in common (the
 # wheels' radius, the gyro's gain).
