@@ -1,0 +1,310 @@
+"""The scale in the node, over DDS: the real engine on a simulated network, TF and sensors."""
+
+from collections.abc import Callable, Mapping
+import math
+from typing import Any
+
+from da3_ros.engine import StreamingEngine
+from da3_ros.evaluation.simulated_stream import camera_at, FURNISHED_ROOM, winding_walk
+from da3_ros.evaluation.simulator import NetworkSimulator, Noise
+from da3_ros.evaluation.truth import RoomTruth
+from da3_ros.geometry.cameras import unproject
+from da3_ros.geometry.transforms import invert, rigid
+from da3_ros.msg import Status
+from da3_ros.ros.convert import byte_array, float_image, header_at, intrinsics_to_info
+from da3_ros.ros.poses import transform_message
+import numpy as np
+import pytest
+from rig import image, Rig, wait_for
+from sensor_msgs.msg import LaserScan, PointCloud2, PointField
+from tf2_ros import StaticTransformBroadcaster, TransformBroadcaster
+import torch
+
+SIZE = (112, 84)
+K = np.array([[80.0, 0.0, 56.0], [0.0, 80.0, 42.0], [0.0, 0.0, 1.0]])
+START_NS, STEP_NS = 1_000_000_000_000, 100_000_000
+RIGHT_IN_LEFT = rigid(np.eye(3), np.array([0.4, 0.0, 0.0]))
+# A sensor that is turned and shifted against the camera, as they are on robots.
+SENSOR_IN_CAMERA = rigid(
+    np.array([[0.0, -1.0, 0.0], [0.0, 0.0, -1.0], [1.0, 0.0, 0.0]]), np.array([0.05, -0.02, 0.0])
+)
+PARAMETERS = {
+    'resolution': SIZE[0],
+    'device': 'cpu',
+    'keyframe.max_overlap': 0.95,
+    'keyframe.min_parallax_deg': 2.0,
+}
+
+
+class Stage:
+    """A node on a simulated network, and a peer that is the robot around it."""
+
+    def __init__(
+        self,
+        make_rig: Callable[..., Rig],
+        poses: list[np.ndarray],
+        offsets: Mapping[str, np.ndarray] | None = None,
+        noise: Noise = Noise(depth_bias=0.01),
+        **parameters: Any,
+    ) -> None:
+        torch.set_num_threads(1)
+        self.offsets = offsets or {'': np.eye(4)}
+        self.stamps = [START_NS + i * STEP_NS for i in range(len(poses))]
+        by_camera = {
+            camera: {s: p @ offset for s, p in zip(self.stamps, poses, strict=True)}
+            for camera, offset in self.offsets.items()
+        }
+        # The node's warm-up names no camera.
+        self.truth = RoomTruth(FURNISHED_ROOM, {'': next(iter(by_camera.values()))} | by_camera,
+                               K, SIZE)  # fmt: skip
+
+        def engine(config: Any, robot: Any) -> StreamingEngine:
+            return StreamingEngine(config, NetworkSimulator(self.truth, noise), robot=robot)
+
+        cameras = {} if offsets is None else {'cameras': list(offsets)}
+        self.rig = make_rig(parameters=PARAMETERS | cameras | parameters, engine=engine)
+        self.rig.listen('status')
+        for camera in self.offsets:
+            self.rig.listen(self.topic(camera, 'depth/image_rect'), camera=camera)
+            info = intrinsics_to_info(K, SIZE, header_at(0, ''))
+            self.rig.send_info(info, self.topic(camera, 'camera_info'))
+        self.broadcaster = TransformBroadcaster(self.rig.peer)
+        self.static = StaticTransformBroadcaster(self.rig.peer)
+        wait_for(self.broadcaster.pub_tf.get_subscription_count, 'the node to listen to /tf')
+
+    @staticmethod
+    def topic(camera: str, name: str) -> str:
+        return f'{camera}/{name}' if camera else name
+
+    def frame(self, camera: str) -> str:
+        return f'{camera or "camera"}_optical'
+
+    def fix(self, parent: str, child: str, parent_from_child: np.ndarray) -> None:
+        """Send a static transform and wait until the node has it."""
+        self.static.sendTransform(transform_message(parent_from_child, parent, child, 0))
+        self.wait_for_tf(parent, child, 0)
+
+    def move(self, stamp: int, factor: float = 1.0) -> None:
+        """Send odom → camera, and wait until the node has it."""
+        pose = self.truth.world_from_camera('', stamp).copy()
+        pose[:3, 3] *= factor
+        self.broadcaster.sendTransform(transform_message(pose, 'odom', self.frame(''), stamp))
+        self.wait_for_tf('odom', self.frame(''), stamp)
+
+    def wait_for_tf(self, parent: str, child: str, stamp: int) -> None:
+        tf = self.rig.node._robot_tf
+        wait_for(lambda: tf.find(parent, child, stamp) is not None, f'{parent} → {child} in TF')
+
+    def look(self, stamp: int) -> Status:
+        """Send an image of each camera, and return the status after the last."""
+        for camera in self.offsets:
+            message = image(stamp, *SIZE)
+            message.header.frame_id = self.frame(camera)
+            before = len(self.rig.messages['status'])
+            self.rig.send(message, self.topic(camera, 'image'))
+            self.rig.heard('status', before + 1)
+        wait_for(lambda: self._stamp_of_status() == stamp, 'the status of the last image')
+        return self.rig.messages['status'][-1]
+
+    def _stamp_of_status(self) -> int:
+        stamp = self.rig.messages['status'][-1].header.stamp
+        return stamp.sec * 10**9 + stamp.nanosec
+
+    def depth_error(self, camera: str = '') -> float:
+        """Return the logarithm of published over true depth in the newest image."""
+        message = self.rig.heard(self.topic(camera, 'depth/image_rect'))[-1]
+        stamp = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
+        depth = np.frombuffer(message.data, np.float32).reshape(message.height, message.width)
+        return float(np.nanmedian(np.log(depth / self.truth.depth_m(camera, stamp, *depth.shape))))
+
+    def cloud_in_sensor(self, stamp: int) -> np.ndarray:
+        """Return the true points (H, W, 3) of the camera's view, in the sensor's frame."""
+        points = unproject(self.truth.depth_m('', stamp, SIZE[1], SIZE[0]), K)
+        sensor_from_camera = invert(SENSOR_IN_CAMERA)
+        return points @ sensor_from_camera[:3, :3].T + sensor_from_camera[:3, 3]
+
+
+def cloud(points: np.ndarray, stamp: int) -> PointCloud2:
+    points = points.reshape(-1, 3).astype(np.float32)
+    fields = [
+        PointField(name=n, offset=4 * i, datatype=PointField.FLOAT32, count=1)
+        for i, n in enumerate('xyz')
+    ]
+    return PointCloud2(
+        header=header_at(stamp, 'sensor'),
+        height=1,
+        width=len(points),
+        fields=fields,
+        point_step=12,
+        row_step=12 * len(points),
+        data=byte_array(points),
+    )
+
+
+def scan(stage: Stage, stamp: int) -> LaserScan:
+    """Return what a planar scanner in the sensor's x-y plane would measure of the room."""
+    world_from_sensor = stage.truth.world_from_camera('', stamp) @ SENSOR_IN_CAMERA
+    angles = np.radians(np.arange(-90.0, 90.0, 0.5))
+    rays = np.stack([np.cos(angles), np.sin(angles), np.zeros_like(angles)], axis=1)
+    rays = rays @ world_from_sensor[:3, :3].T
+    ranges = [_range(world_from_sensor[:3, 3], ray) for ray in rays]
+    ranges[::7] = [math.inf] * len(ranges[::7])
+    return LaserScan(
+        header=header_at(stamp, 'sensor'),
+        angle_min=float(angles[0]),
+        angle_max=float(angles[-1]),
+        angle_increment=math.radians(0.5),
+        range_min=0.1,
+        range_max=30.0,
+        ranges=ranges,
+    )
+
+
+def _range(origin: np.ndarray, ray: np.ndarray) -> float:
+    """Return the distance along a ray to the first surface of the room."""
+    ray = np.where(ray == 0, 1e-12, ray)
+    room = FURNISHED_ROOM
+    nearest = (np.where(ray > 0, room.high - origin, room.low - origin) / ray).min()
+    for low, high in room.boxes:
+        sides = np.sort([(low - origin) / ray, (high - origin) / ray], axis=0)
+        if 0 < sides[0].max() < sides[1].min():
+            nearest = min(nearest, sides[0].max())
+    return float(nearest)
+
+
+def test_odometry_makes_the_map_metric(make_rig: Callable[..., Rig]) -> None:
+    """Once the robot has moved, and for everything that is published."""
+    stage = Stage(make_rig, winding_walk(12))
+    found = []
+    for stamp in stage.stamps:
+        stage.move(stamp)
+        found.append(stage.look(stamp))
+    assert not found[0].is_metric
+    assert (found[0].scale_source, math.isnan(found[0].scale_spread)) == ('none', True)
+    assert (found[-1].scale_source, found[-1].is_metric) == ('odometry', True)
+    assert abs(stage.depth_error()) < 0.03
+    assert 0.0 < found[-1].scale_spread < 0.1
+
+
+def test_odometry_that_comes_after_the_image_counts_all_the_same(
+    make_rig: Callable[..., Rig],
+) -> None:
+    """And no image waits for it."""
+    stage = Stage(make_rig, winding_walk(12))
+    for before, stamp in zip([None, *stage.stamps], stage.stamps, strict=False):
+        status = stage.look(stamp)
+        if before is not None:
+            stage.move(before)
+    assert status.is_metric
+    assert abs(stage.depth_error()) < 0.03
+
+
+def test_odometry_that_ends_is_said_and_the_map_keeps_its_size(
+    make_rig: Callable[..., Rig],
+) -> None:
+    stage = Stage(make_rig, winding_walk(26))
+    for stamp in stage.stamps[:9]:
+        stage.move(stamp)
+        with_odometry = stage.look(stamp)
+    stage.rig.listen('/diagnostics')
+    for stamp in stage.stamps[9:]:
+        without = stage.look(stamp)
+    assert with_odometry.is_metric
+    assert without.keyframes - with_odometry.keyframes > 10
+    assert without.is_metric
+    assert without.scale == pytest.approx(with_odometry.scale, rel=0.1)
+    assert without.scale_spread > with_odometry.scale_spread
+    wait_for(
+        lambda: any(
+            'is silent' in m.status[0].message for m in stage.rig.messages['/diagnostics']
+        ),
+        'the warning',
+    )
+
+
+def test_two_cameras_with_extrinsics_are_metric_at_once(make_rig: Callable[..., Rig]) -> None:
+    """Standing still, with images of the two in messages of their own."""
+    offsets = {'left': np.eye(4), 'right': RIGHT_IN_LEFT}
+    stage = Stage(make_rig, [camera_at([0, 0, 0])] * 4, offsets)
+    stage.fix('base', 'left_optical', np.eye(4))
+    stage.fix('base', 'right_optical', RIGHT_IN_LEFT)
+    for stamp in stage.stamps:
+        status = stage.look(stamp)
+    assert (status.scale_source, status.is_metric) == ('rig', True)
+    for camera in offsets:
+        assert abs(stage.depth_error(camera)) < 0.06
+
+
+def test_the_nodes_own_transforms_are_no_extrinsics(make_rig: Callable[..., Rig]) -> None:
+    """Map → left and map → right connect the cameras, by what the network says of them."""
+    offsets = {'left': np.eye(4), 'right': RIGHT_IN_LEFT}
+    stage = Stage(make_rig, [camera_at([0, 0, 0])] * 4, offsets, tf='camera')
+    stage.rig.listen('/tf')
+    for stamp in stage.stamps:
+        status = stage.look(stamp)
+    assert stage.rig.heard('/tf', 8)
+    assert (status.scale_source, status.is_metric) == ('none', False)
+
+
+def send_depth_image(stage: Stage, stamp: int, encoding: str) -> None:
+    """Publish sparse depth of a camera of its own, at the very place of the first one."""
+    depth = np.zeros((SIZE[1], SIZE[0]))
+    depth[::5, ::3] = stage.truth.depth_m('', stamp, SIZE[1], SIZE[0])[::5, ::3]
+    header = header_at(stamp, stage.frame(''))
+    message = float_image(depth, header)
+    if encoding == '16UC1':
+        message.encoding, message.step = encoding, 2 * SIZE[0]
+        message.data = byte_array(np.rint(1000 * depth).astype(np.uint16))
+    stage.rig.publish(intrinsics_to_info(K, SIZE, header), 'depth_sensor/camera_info')
+    stage.rig.publish(message, 'depth_sensor/image')
+
+
+@pytest.mark.parametrize('kind', ['16UC1', '32FC1', 'laser_scan', 'point_cloud'])
+def test_a_depth_sensor_makes_a_robot_that_stands_metric(
+    make_rig: Callable[..., Rig], kind: str
+) -> None:
+    """The measurement comes before the image or after it; TF says where the sensor is."""
+    name = 'depth_image' if kind.endswith('C1') else kind
+    stage = Stage(make_rig, [camera_at([0, 0, 0])] * 8, **{'scale.depth_sensor': name})
+    stage.fix(stage.frame(''), 'sensor', SENSOR_IN_CAMERA)
+    found = []
+    for stamp in stage.stamps:
+        found.append(stage.look(stamp))
+        if kind == 'laser_scan':
+            stage.rig.publish(scan(stage, stamp + 10_000_000), 'depth_sensor/scan')
+        elif kind == 'point_cloud':
+            points = stage.cloud_in_sensor(stamp)[::4, ::4]
+            stage.rig.publish(cloud(points, stamp), 'depth_sensor/points')
+        else:
+            send_depth_image(stage, stamp, kind)
+        if found[-1].is_metric:
+            break
+    assert not found[0].is_metric
+    assert (found[-1].scale_source, found[-1].is_metric) == ('depth_sensor', True)
+    assert abs(stage.depth_error()) < 0.05
+
+
+def test_sensor_messages_that_are_broken_are_counted(make_rig: Callable[..., Rig]) -> None:
+    stage = Stage(make_rig, [camera_at([0, 0, 0])] * 4, **{'scale.depth_sensor': 'point_cloud'})
+    stage.fix(stage.frame(''), 'sensor', SENSOR_IN_CAMERA)
+    for stamp in stage.stamps:
+        broken = cloud(stage.cloud_in_sensor(stamp), stamp)
+        broken.fields = broken.fields[:2]
+        stage.rig.publish(broken, 'depth_sensor/points')
+        status = stage.look(stamp)
+    assert not status.is_metric
+    assert stage.rig.counts().drops['sensor_message'] > 0
+    assert stage.rig.counts().frames_dropped == 0
+
+
+def test_only_the_sensor_that_is_configured_is_listened_to(make_rig: Callable[..., Rig]) -> None:
+    stage = Stage(make_rig, [camera_at([0, 0, 0])])
+    assert not any('depth_sensor' in s.topic_name for s in stage.rig.node.subscriptions)
+
+
+def test_an_order_without_odometry_does_not_use_it(make_rig: Callable[..., Rig]) -> None:
+    stage = Stage(make_rig, winding_walk(8), **{'scale.sources': ['rig', 'depth_sensor']})
+    for stamp in stage.stamps:
+        stage.move(stamp)
+        status = stage.look(stamp)
+    assert (status.scale_source, status.is_metric) == ('none', False)
