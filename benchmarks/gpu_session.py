@@ -22,7 +22,14 @@ BENCH = ('-m', 'da3_ros.tools.main', 'bench', '--device', 'cuda', '--sizes', '50
 CACHED, COMPILED = ('--runners', 'cached'), ('--runners', 'compiled')
 # Name: (most seconds, arguments of Python, whether the official network is measured too).
 PARTS: dict[str, tuple[float, tuple[str, ...], bool]] = {
-    'tests': (120, ('-m', 'pytest', '-q', '-s', '-rfE', '--tb=short', 'test/gpu'), True),
+    'tests': (
+        120,
+        (
+            *('-m', 'pytest', '-q', '-s', '-rfE', '--tb=short', '-m', 'gpu'),
+            *('test/gpu', 'test/unit/engine/test_device_preprocess.py'),
+        ),
+        True,
+    ),
     'large': (60, (*BENCH, '--models', 'large', '--windows', '8', *CACHED), True),
     'large compiled': (90, (*BENCH, '--models', 'large', '--windows', '8', *COMPILED), False),
     'base': (40, (*BENCH, '--models', 'base', 'small', '--windows', '8', *CACHED), True),

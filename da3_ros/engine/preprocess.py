@@ -95,8 +95,7 @@ def preprocess(
             be left.
 
     """
-    if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8:
-        raise InputError(f'rgb: expected (H, W, 3) uint8, got {rgb.shape} {rgb.dtype}.')
+    check_picture(rgb)
     height, width = rgb.shape[:2]
     target = network_size(width, height, resolution, method)
     bounded = bounded_size(width, height, resolution, method)
@@ -113,6 +112,12 @@ def preprocess(
         if matrix is not None:
             matrix[:2, 2] -= left, top
     return Preprocessed(normalise(rgb), rgb, matrix)
+
+
+def check_picture(rgb: np.ndarray) -> None:
+    """Raise InputError unless ``rgb`` is (H, W, 3) uint8."""
+    if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8:
+        raise InputError(f'rgb: expected (H, W, 3) uint8, got {rgb.shape} {rgb.dtype}.')
 
 
 def normalise(rgb: np.ndarray) -> Tensor:

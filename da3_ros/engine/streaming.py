@@ -12,6 +12,7 @@ from pathlib import Path
 from da3_ros.config import EngineConfig
 from da3_ros.engine.admission import Admission
 from da3_ros.engine.device import resolve_device
+from da3_ros.engine.device_preprocess import DevicePreprocess
 from da3_ros.engine.frame import EngineStatus, Frame, KeyframePose, TrackingState, Update
 from da3_ros.engine.graph_runner import GraphRunner, Progress
 from da3_ros.engine.intrinsics import IntrinsicsEstimate
@@ -81,6 +82,8 @@ class StreamingEngine:
 
         """
         self.device = resolve_device(config.device)
+        is_gpu = self.device.type == 'cuda'
+        self._preprocess = DevicePreprocess(self.device) if is_gpu else preprocess
         self.model_name, self.is_trained, self.licence = config.model, True, ''
         self._resolution = config.resolution
         if runner is None:
@@ -245,7 +248,7 @@ class StreamingEngine:
         rgb = frame.rgb
         if frame.distortion is not None and frame.intrinsics is not None:
             rgb = undistort(rgb, frame.intrinsics, frame.distortion)
-        prepared = preprocess(rgb, self._resolution, intrinsics=frame.intrinsics)
+        prepared = self._preprocess(rgb, self._resolution, intrinsics=frame.intrinsics)
         self._next_key += 1
         view = WindowView(
             key=self._next_key,
