@@ -45,7 +45,7 @@ PARTS: dict[str, tuple[float, tuple[str, ...], bool]] = {
     ),
     'as the node': (
         60,
-        (*BENCH, '--models', 'large', '--windows', '8', '--refreshed', '3', *CACHED),
+        (*BENCH, '--models', 'large', '--windows', '8', '--refreshed', '2', *CACHED),
         False,
     ),
     'giant': (90, (*BENCH, '--models', 'giant', '--windows', '8', *CACHED), True),

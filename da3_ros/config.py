@@ -92,7 +92,7 @@ class WindowConfig(Config):
         maximum=64,
     )
     refreshed: int = parameter(
-        3,
+        2,
         'Keyframes of the window whose depth is inferred anew with each frame: the reference '
         'and others in turn. Fewer save time, more give a steadier scale.',
         minimum=1,
