@@ -75,6 +75,33 @@ def load_model(
     return net.store_for_inference(dtype, device).eval().requires_grad_(False)
 
 
+def load_any_view(
+    source: str | Path,
+    device: str | torch.device = 'cpu',
+    dtype: torch.dtype = torch.float32,
+) -> AnyViewNetwork:
+    """
+    Load a network that sees many views; of a nested one, the branch that does.
+
+    Raises:
+        WeightsError: as ``load_model`` does, and if the network sees each view alone.
+        InputError: if there is no such dtype or device.
+
+    """
+    net = load_model(source, device, dtype)
+    if isinstance(net, SingleViewNetwork):
+        raise WeightsError(
+            f"'{source}' is {net.config.name}, which sees each view alone; expected an any-view "
+            'network such as da3-small.'
+        )
+    if isinstance(net, NestedNetwork):
+        branch = net.any_view
+        branch.source_name, branch.licence = net.source_name, net.licence
+        branch.is_trained = net.is_trained
+        return branch
+    return net
+
+
 def network_config(source: str | Path) -> NetworkConfig:
     """
     Tell which network ``source`` means, without reading its weights.

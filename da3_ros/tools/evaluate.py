@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Measure, print a table, write JSON; returns the exit code."""
     from da3_ros.engine.device import resolve_device
     from da3_ros.evaluation.baselines import BASELINES
-    from da3_ros.model import load_model
+    from da3_ros.model import load_any_view
     from da3_ros.training.assessment import (
         assess,
         assess_baseline,
@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
 
     device = resolve_device(arguments.device)
-    net = load_model(arguments.model, device)
+    net = load_any_view(arguments.model, device)
     results = []
     if arguments.synthetic:
         most = max(arguments.views)

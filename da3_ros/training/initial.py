@@ -9,7 +9,7 @@ from dataclasses import replace
 import math
 
 from da3_ros.errors import WeightsError
-from da3_ros.model import load_model
+from da3_ros.model import load_any_view
 from da3_ros.model.da3 import AnyViewNetwork
 from da3_ros.training.config import TrainConfig
 import torch
@@ -101,7 +101,7 @@ def initial_network(config: TrainConfig, resumes: bool = False) -> AnyViewNetwor
             if config.prepared_start:
                 initialise(net, config.seed)
             return quiet_cameras(net, config.camera_gain)
-    net = load_model(init)
+    net = load_any_view(init)
     # A name and a resolution change no weight.
     if replace(net.config, name=network.name, resolution=network.resolution) != network:
         raise WeightsError(

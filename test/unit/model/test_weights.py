@@ -9,7 +9,7 @@ from pathlib import Path
 import re
 
 from da3_ros.errors import InputError, WeightsError
-from da3_ros.model import load_model, ModelConfig, PRESETS, sources
+from da3_ros.model import load_any_view, load_model, ModelConfig, PRESETS, sources
 from da3_ros.model.da3 import AnyViewNetwork
 from da3_ros.model.layout import official_key, official_shapes
 from da3_ros.model.presets import NestedConfig, NetworkConfig, NETWORKS, preset_named
@@ -19,7 +19,7 @@ from da3_ros.model.weights import (
     save_model,
     UntrainedModelWarning,
 )
-from doubles.miniatures import TINY_NESTED
+from doubles.miniatures import TINY_METRIC, TINY_NESTED
 from omegaconf import OmegaConf
 import pytest
 from safetensors import safe_open
@@ -316,6 +316,18 @@ def test_round_trip_of_the_family(network: str, pair_of: Callable, tmp_path: Pat
     missing, unexpected = pair.official.load_state_dict(load_prefixed(path), strict=False)
     assert not unexpected and written <= pair.official.state_dict().keys()
     assert all('_aux.' in key for key in missing)
+
+
+def test_only_networks_of_many_views(tmp_path: Path) -> None:
+    path = tmp_path / 'm.safetensors'
+    save_model(build_network(TINY_NESTED), path)
+    net = load_any_view(path)
+    assert net.config == TINY_NESTED.any_view
+    assert (net.source_name, net.is_trained) == (str(path), True)
+    save_model(build_network(TINY_METRIC), path)
+    with pytest.raises(WeightsError, match='tiny-metric, which sees each view alone') as caught:
+        load_any_view(path)
+    one_sentence(caught)
 
 
 def test_gaussian_head_stays_precise(tmp_path: Path) -> None:
