@@ -243,6 +243,8 @@ def test_the_nodes_own_transforms_are_no_extrinsics(make_rig: Callable[..., Rig]
     for stamp in stage.stamps:
         status = stage.look(stamp)
     assert stage.rig.heard('/tf', 8)
+    stage.fix('base', 'wheel', np.eye(4))  # whatever came before this has been heard too
+    assert stage.rig.node._robot_tf.find('left_optical', 'right_optical', stage.stamps[0]) is None
     assert (status.scale_source, status.is_metric) == ('none', False)
 
 

@@ -115,7 +115,16 @@ def test_points_of_a_single_row_give_the_scale_in_spite_of_outliers() -> None:
     assert points_ratio(keyframe, -points) is None
 
 
-def test_edges_are_not_compared() -> None:
+def test_points_at_an_edge_are_not_compared() -> None:
+    """Seen from elsewhere, they may well be of what lies behind."""
+    keyframe = slanted(scale=1.0)
+    keyframe.depth[:, 56:] = 6.0
+    points = unproject(keyframe.depth.numpy(), K).astype(float)
+    assert points_ratio(keyframe, points[:, 40:50].reshape(-1, 3)) is not None
+    assert points_ratio(keyframe, points[:, 55:57].reshape(-1, 3)) is None
+
+
+def test_edges_are_found() -> None:
     depth = torch.ones(20, 20)
     depth[:, 10:] = 2.0
     smooth = is_smooth(depth)
