@@ -1,0 +1,100 @@
+"""
+Put the newest results of `da3 bench` into benchmarks/README.md and docs/speed.png.
+
+    python benchmarks/report.py
+
+Of each device, type, case and runner the last row of benchmarks/results/speed.jsonl counts.
+"""
+
+import json
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use('Agg')
+import matplotlib.pyplot as plt  # noqa: E402
+
+HERE = Path(__file__).parent
+RESULTS = HERE / 'results' / 'speed.jsonl'
+PLOT = HERE.parent / 'docs' / 'speed.png'
+README = HERE / 'README.md'
+BEGIN, END = '<!-- table: benchmarks/report.py -->\n', '<!-- end of table -->\n'
+STAGES = {
+    'prefix': 'prefix',
+    'enter': 'role',
+    'mix': 'cross-view',
+    'decode': 'cameras',
+    'dense': 'depth head',
+}
+COLOURS = ('#4477aa', '#66ccee', '#228833', '#ccbb44', '#ee6677')
+
+
+def newest(rows: list[dict]) -> list[dict]:
+    """Return the last row of each measurement, in the order of the device, case and runner."""
+    keys = ('device', 'dtype', 'model', 'width', 'height', 'views', 'new', 'dense', 'runner')
+    last = {tuple(row[key] for key in keys): row for row in rows}
+    return [last[key] for key in sorted(last, key=str)]
+
+
+def table(rows: list[dict]) -> str:
+    """Return the rows in Markdown."""
+    lines = [
+        '| device | type | case | runner | ms | of the limit | stages ms | GiB | ratio |',
+        '|---|---|---|---|---|---|---|---|---|',
+    ]
+    for row in rows:
+        total = row['total_ms']
+        stages = ', '.join(
+            f'{name} {row["stages_ms"][key]:.3g}'
+            for key, name in STAGES.items()
+            if key in row['stages_ms']
+        )
+        memory = f'{row["memory_gib"]:.2f}' if row['memory_gib'] else ''
+        lines.append(
+            f'| {row["device"]} | {row["dtype"]} | {case(row)} | {row["runner"]} | {total:.3g} '
+            f'| {100 * row["limit_ms"] / total:.0f} % | {stages} | {memory} '
+            f'| {row["ratio"]:.2f} to {row["baseline"]} |'
+        )
+    return '\n'.join(lines) + '\n'
+
+
+def case(row: dict) -> str:
+    """Return what was run, in words."""
+    size = f'{row["width"]}x{row["height"]}'
+    computes_all = row['runner'] in ('official', 'eager')
+    depth = 'all with depth' if computes_all else f'{row["dense"]} with depth'
+    return f'{row["model"]}, {row["views"]} views, {row["new"]} new, {depth}, {size}'
+
+
+def plot(rows: list[dict]) -> None:
+    """Draw each measurement as a bar of its stages, with the limit as a line on it."""
+    figure, axes = plt.subplots(figsize=(9, 1 + 0.4 * len(rows)))
+    for y, row in enumerate(rows):
+        left = 0.0
+        axes.barh(y, row['total_ms'], color='#dddddd')
+        for (key, name), colour in zip(STAGES.items(), COLOURS, strict=True):
+            width = row['stages_ms'].get(key, 0.0)
+            axes.barh(y, width, left=left, color=colour, label=name if y == 0 else None)
+            left += width
+        axes.plot([row['limit_ms']] * 2, [y - 0.4, y + 0.4], color='black')
+    labels = [f'{row["device"]}, {row["dtype"]}\n{case(row)}: {row["runner"]}' for row in rows]
+    axes.set_yticks(range(len(rows)), labels, fontsize=7)
+    axes.invert_yaxis()
+    axes.set_xlabel('ms for a new frame; black line: what the hardware allows')
+    handles = [plt.Rectangle((0, 0), 1, 1, color=colour) for colour in (*COLOURS, '#dddddd')]
+    axes.legend(handles, (*STAGES.values(), 'total'), fontsize=8)
+    figure.tight_layout()
+    figure.savefig(PLOT, dpi=100)
+
+
+def main() -> None:
+    """Write both."""
+    rows = newest([json.loads(line) for line in RESULTS.read_text().splitlines()])
+    plot(rows)
+    text = README.read_text()
+    head, tail = text.split(BEGIN)[0], text.split(END)[1]
+    README.write_text(head + BEGIN + '\n' + table(rows) + '\n' + END + tail)
+
+
+if __name__ == '__main__':
+    main()
