@@ -80,7 +80,9 @@ class SingleViewEngine:
         check_change(self._config, config)
         self._config = config
 
-    def warm_up(self, width: int = 640, height: int = 480) -> None:
+    def warm_up(
+        self, width: int = 640, height: int = 480, new: int = 1, progress: object = None
+    ) -> None:
         """Run the network once on an empty image, so that the first frame is not the slow one."""
         self._infer([preprocess(np.zeros((height, width, 3), np.uint8), self._resolution)])
 

@@ -138,7 +138,7 @@ class Da3Node(LifecycleNode):
             self._depth_sensor = DepthSensorInput(config, drops)
         robot = RosRobot(self._robot_tf, config.frames.odom, self._depth_sensor)
         self._engine = self._engine_factory(config, robot=robot)
-        self._engine.warm_up()
+        self._engine.warm_up(new=len(config.cameras), progress=self._on_prepared)
         self.cameras = {name: CameraInput(name, config, drops) for name in config.cameras}
         self._outputs = Outputs(self, config, self.statistics, drops, self._robot_tf)
         self.worker = Worker(
@@ -156,6 +156,11 @@ class Da3Node(LifecycleNode):
         self.get_logger().info(licence_line(name, licence))
         if not self._engine.is_trained:
             self.get_logger().warning('The network is untrained; its depth means nothing.')
+
+    def _on_prepared(self, done: int, total: int) -> None:
+        """Say how far the engine's preparation is, where it is more than one step."""
+        if total > 1:
+            self.get_logger().info(f'Prepared {done} of {total} sizes of the window.')
 
     def _halt(self) -> None:
         """Undo activate, from any state."""

@@ -49,7 +49,7 @@ class FakeEngine:
         self.threads: set[str] = set()
         self.reset()
 
-    def warm_up(self) -> None:
+    def warm_up(self, new: int, progress: object) -> None:
         """Remember that it was called."""
         self.warm = True
 

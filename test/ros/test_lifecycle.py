@@ -20,7 +20,7 @@ TRANSITIONS = {
 class BuggyEngine(FakeEngine):
     """Fails with a bug while its model is called buggy."""
 
-    def warm_up(self) -> None:
+    def warm_up(self, new: int, progress: object) -> None:
         """Raise what nobody expects."""
         if self.model_name == 'buggy':
             raise ZeroDivisionError('a bug')
