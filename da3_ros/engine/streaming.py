@@ -100,7 +100,7 @@ class StreamingEngine:
                 runner = make_runner(networks.window)
             if networks.metric is not None and metric_runner is None:
                 metric_runner = MetricNetworkRunner(networks.metric)
-        self._runner = runner
+        self._runner, self._metric_runner = runner, metric_runner
         self._config = config
         self._rule = KeyframeRule(config.keyframe)
         sources = make_sources(config.scale, robot, metric_runner)
@@ -155,7 +155,7 @@ class StreamingEngine:
         self, width: int = 640, height: int = 480, new: int = 1, progress: Progress | None = None
     ) -> None:
         """
-        Run the network on empty images of a size, so that the first frames are not the slow ones.
+        Run the networks on empty images of a size, so that the first frames are not the slow ones.
 
         ``new`` is how many frames a push will have. On a GPU this captures every number of views
         that the window grows through: seconds, or minutes where it compiles.
@@ -167,6 +167,8 @@ class StreamingEngine:
             self._runner.prepare(size, self._window.shapes(new), progress)
         else:
             self._runner.infer([view])
+        if self._metric_runner is not None:
+            self._metric_runner.infer(view, np.diag([width, width, 1.0]))
 
     def save_map(self, directory: Path, name: str = 'map') -> Path:
         """

@@ -7,6 +7,7 @@ from da3_ros.config import EngineConfig, replaced
 from da3_ros.engine import Frame, StreamingEngine, TrackingState, Update
 from da3_ros.engine.runner import WindowPrediction
 from da3_ros.errors import ConfigError, FrameError
+from da3_ros.evaluation.simulated_robot import SimulatedMetricNetwork
 from da3_ros.evaluation.simulator import Noise
 from da3_ros.geometry.cameras import unproject
 from doubles.box_room import (
@@ -356,6 +357,16 @@ def test_warm_up_leaves_no_trace() -> None:
     engine.warm_up()
     assert engine.keyframes == ()
     assert engine.push([frames[0]]).status.views_in_window == 1
+
+
+def test_warm_up_runs_the_metric_network_too() -> None:
+    engine, frames = stream(arc(2))
+    metric = SimulatedMetricNetwork(engine._runner.truth)
+    engine = StreamingEngine(CONFIG, engine._runner, metric_runner=metric)
+    engine.warm_up()
+    assert metric.calls == 1
+    assert not engine.status.is_metric
+    assert engine.push([frames[0]]).status.is_metric
 
 
 def test_saved_map_lies_on_the_walls(tmp_path: Path) -> None:
