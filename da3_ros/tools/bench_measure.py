@@ -17,6 +17,7 @@ from da3_ros.tools.bench_subjects import (
     make_runner,
     OFFICIAL,
     OfficialSubject,
+    reset_peak,
     RunnerSubject,
     Subject,
     synchronize,
@@ -166,6 +167,7 @@ class Bench:
             return None if official is None else OfficialSubject(official, case, self._device)
         start = time.perf_counter()
         net = make_network(case.model, self._dtype, self._device)
+        reset_peak(self._device)  # random weights were in float32 at first; those of files are not
         subject = RunnerSubject(name, case, make_runner(name, case, net), self._device)
         subject.prepare_s = time.perf_counter() - start
         return subject

@@ -190,6 +190,11 @@ def forget(device: torch.device) -> None:
     """Free what nobody uses, so that the next subject's memory is its own."""
     gc.collect()
     torch._dynamo.reset()
+    reset_peak(device)
+
+
+def reset_peak(device: torch.device) -> None:
+    """Count a GPU's memory from what is in use now."""
     if device.type == 'cuda':
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
