@@ -28,6 +28,10 @@ class RosRobot:
         """Take the optical frames of cameras."""
         self._frame_ids |= frame_ids
 
+    def forget(self) -> None:
+        """Forget what moved: time went back."""
+        self._tf.forget()
+
     def odom_from_camera(self, camera: str, stamp_ns: int) -> np.ndarray | None:
         """Return where a camera is in the odometry frame."""
         return self._tf.find(self._odom_frame, self._frame_ids[camera], stamp_ns)

@@ -1,6 +1,7 @@
 """What TF says of the robot: transforms in, without those that this node sends itself."""
 
 from da3_ros.ros.poses import matrix_of
+from geometry_msgs.msg import TransformStamped
 import numpy as np
 from rclpy.duration import Duration
 from rclpy.node import Node
@@ -23,6 +24,7 @@ class _OthersListener(TransformListener):
 
     def __init__(self, buffer: Buffer, node: Node, map_frame: str) -> None:
         self._map_frame = map_frame
+        self.fixed: dict[str, TransformStamped] = {}
         super().__init__(buffer, node, spin_thread=False)
 
     def callback(self, data: TFMessage) -> None:
@@ -31,6 +33,11 @@ class _OthersListener(TransformListener):
             t for t in data.transforms if t.header.frame_id.lstrip('/') != self._map_frame
         ]
         super().callback(data)
+
+    def static_callback(self, data: TFMessage) -> None:
+        """Keep the transforms of one message on /tf_static, and remember them."""
+        self.fixed |= {t.child_frame_id: t for t in data.transforms}
+        super().static_callback(data)
 
 
 class RobotTf:
@@ -42,7 +49,7 @@ class RobotTf:
     """
 
     def __init__(self, node: Node, map_frame: str) -> None:
-        self._buffer = Buffer(cache_time=Duration(seconds=_CACHE_S))
+        self._buffer = _new_buffer()
         self._listener = _OthersListener(self._buffer, node, map_frame)
 
     def lookup(self, target: str, source: str, stamp_ns: int) -> np.ndarray:
@@ -66,6 +73,17 @@ class RobotTf:
         except TransformException:
             return None
 
+    def forget(self) -> None:
+        """Forget all that moves: time went back, and TF keeps nothing older than it has seen."""
+        buffer = _new_buffer()
+        for transform in tuple(self._listener.fixed.values()):
+            buffer.set_transform_static(transform, 'default_authority')
+        self._buffer = self._listener.buffer = buffer
+
     def destroy(self) -> None:
         """Take the subscriptions back from the node."""
         self._listener.unregister()
+
+
+def _new_buffer() -> Buffer:
+    return Buffer(cache_time=Duration(seconds=_CACHE_S))

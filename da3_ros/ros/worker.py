@@ -190,7 +190,12 @@ class Worker:
             return None
         self._unsettled -= len(frames)
         self._statistics.process(len(frames))
-        self.newest_stamp_ns = max(frame.stamp_ns for frame in frames)
+        before_ns, self.newest_stamp_ns = (
+            self.newest_stamp_ns,
+            max(frame.stamp_ns for frame in frames),
+        )
+        if update.was_reset and self.newest_stamp_ns < before_ns:
+            self._robot.forget()
         if update.was_reset:
             self._logger.warning(f'The map starts anew: {update.reset_reason}.')
         if update.notice:

@@ -199,6 +199,24 @@ def test_odometry_that_comes_after_the_image_counts_all_the_same(
     assert abs(stage.depth_error()) < 0.03
 
 
+def test_a_bag_that_starts_again_is_metric_again(make_rig: Callable[..., Rig]) -> None:
+    """TF takes nothing that is older than what it has, unless it forgets that."""
+    stage = Stage(make_rig, winding_walk(24))
+    stage.fix('base', 'wheel', np.eye(4))
+    later = 1_000_000_000_000
+    for stamp in stage.stamps[12:14]:
+        stage.truth.poses[''][stamp + later] = stage.truth.world_from_camera('', stamp)
+        stage.move(stamp + later)
+        stage.look(stamp + later)
+    stage.look(stage.stamps[0])
+    assert stage.rig.node._robot_tf.find('base', 'wheel', 0) is not None
+    for stamp in stage.stamps[1:12]:
+        stage.move(stamp)
+        status = stage.look(stamp)
+    assert (status.scale_source, status.is_metric) == ('odometry', True)
+    assert abs(stage.depth_error()) < 0.03
+
+
 def test_odometry_that_ends_is_said_and_the_map_keeps_its_size(
     make_rig: Callable[..., Rig],
 ) -> None:
