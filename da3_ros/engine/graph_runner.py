@@ -95,13 +95,10 @@ class GraphRunner:
     ) -> WindowPrediction:
         """Predict a window; poses go to the network when every view has one."""
         dense = list(range(len(views)) if depth_views is None else depth_views)
-        placement = self._place(views, len(dense))
+        self._provide(tuple(views[0].image.shape[-2:]), Capacity(len(views), len(dense)))
+        placement = self._slots.place([view.key for view in views])
+        self._take_in(views, placement)
         plan = self._plan
-        for at, i in enumerate(placement.missing):
-            plan.images[at].copy_(views[i].image)
-        if placement.missing:
-            _fill(plan.new_slots, [placement.slots[i] for i in placement.missing])
-            self._run_prefix(len(placement.missing))
         poses, intrinsics = known_cameras(views)
         if poses is not None:
             plan.poses[:, : len(views)].copy_(poses)
@@ -112,17 +109,6 @@ class GraphRunner:
         _fill(plan.dense_views, dense)
         self._run_window(len(views), len(dense), posed=poses is not None)
         return self._collect(len(views), len(dense))
-
-    def _place(self, views: Sequence[WindowView], dense: int) -> Placement:
-        """Find the views' slots, after making sure that there are enough of everything."""
-        size = tuple(views[0].image.shape[-2:])
-        keys = [view.key for view in views]
-        self._provide(size, Capacity(len(views), dense))
-        placement = self._slots.place(keys)
-        if len(placement.missing) > self._plan.capacity.new:
-            self._provide(size, Capacity(len(views), dense, len(placement.missing)))
-            placement = self._slots.place(keys)
-        return placement
 
     def _provide(self, size: tuple[int, int], needed: Capacity) -> None:
         """Make a plan that is large enough, unless there is one."""
@@ -137,6 +123,16 @@ class GraphRunner:
         net = self._net
         attention = AttentionChoice(net.config.heads, HEAD_DIM, net.dtype, self._device)
         return GraphStages(self._device, attention)
+
+    def _take_in(self, views: Sequence[WindowView], placement: Placement) -> None:
+        """Compute the prefixes that are not kept, as many at a time as the plan has room for."""
+        plan, missing = self._plan, placement.missing
+        for start in range(0, len(missing), plan.capacity.new):
+            part = missing[start : start + plan.capacity.new]
+            for at, i in enumerate(part):
+                plan.images[at].copy_(views[i].image)
+            _fill(plan.new_slots, [placement.slots[i] for i in part])
+            self._run_prefix(len(part))
 
     def _take_roles(self, slots: Sequence[int]) -> None:
         """Let the views that are new, or in a new role, enter: the first one is the reference."""

@@ -59,7 +59,7 @@ def test_nothing_is_captured_after_preparing(
         runner.prepare(SIZE, window.shapes(1))
         assert 'Captured mix' in caplog.text
         caplog.clear()
-        for keys in WINDOWS[:-1]:  # the last one has two new views
+        for keys in WINDOWS[:-1]:  # in the last one two views are new at a time
             runner.infer([view_of(key) for key in keys], window.dense_slots(len(keys) - 1, 1))
     assert 'Captured' not in caplog.text
 

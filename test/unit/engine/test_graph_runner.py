@@ -81,6 +81,7 @@ STREAMS = {
     'the window fills, then slides': [[1], [1, 2], [1, 2, 3], [1, 2, 3, 4], [1, 3, 4, 5]],
     'the reference moves': [[1, 2, 3], [2, 3, 4], [4, 3, 5], [2, 4, 5]],
     'two cameras': [[1, 2], [1, 3, 4], [1, 3, 5, 6]],
+    'nothing is known': [[1, 2, 3, 4], [5, 6, 7, 8]],
     'more views than planned': [[1, 2], [1, 2, 3, 4, 5, 6], [1, 7]],
     'an old view comes back': [[1, 2, 3], [1, 4, 5], [1, 6, 7], [1, 2, 8]],
 }
