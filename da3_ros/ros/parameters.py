@@ -58,7 +58,7 @@ def value_of(parameter: Parameter) -> Any:
     Return a parameter's value as the configuration wants it.
 
     rclpy gives arrays as lists or array.array, and types an empty array as bytes; a single empty
-    name and no name at all mean the same to ``cameras``, the only array.
+    name and no name at all mean the same to ``cameras`` and ``scale.sources``, the only arrays.
     """
     value = parameter.value
     if isinstance(value, (str, bool, int, float)) or value is None:

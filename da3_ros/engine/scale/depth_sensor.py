@@ -63,7 +63,10 @@ class DepthSensorSource(ScaleSource):
             if points is not None or now_ns - view.stamp_ns > _PATIENCE_NS:
                 self._waiting.remove(keyframe)
         if evidence is Evidence.ABSENT:
-            self.problem = 'nothing came from the depth sensor at the stamps of the images'
+            self.problem = (
+                'nothing came from the depth sensor at the stamps of the images, or TF does not '
+                'say where it is'
+            )
         return evidence
 
     def _read(self, keyframe: Keyframe, points: np.ndarray) -> bool:

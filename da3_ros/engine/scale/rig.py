@@ -86,7 +86,10 @@ class RigSource(ScaleSource):
         """Take a reading from two views."""
         known = self._robot.camera_from_other(a.camera, a.stamp_ns, b.camera, b.stamp_ns)
         if known is None:
-            self.problem = f"TF does not connect the cameras '{a.camera}' and '{b.camera}'"
+            self.problem = (
+                f"TF does not say where the cameras '{a.camera}' and '{b.camera}' are to each "
+                'other at the stamps of their images'
+            )
             return Evidence.ABSENT
         predicted = invert(a.map_from_camera) @ b.map_from_camera
         depth = 0.5 * (a.median_depth + b.median_depth)
