@@ -230,12 +230,7 @@ class StreamingEngine:
             state=TrackingState.TRACKING if known else TrackingState.INITIALIZING,
             views_in_window=len(known) + len(newest),
             keyframes=len(self._map),
-            scale=scale.scale,
-            scale_spread=scale.spread,
-            scale_source=scale.source,
-            is_metric=scale.is_metric,
-            scale_warning=scale.warning,
-            scale_problems=scale.problems,
+            **scale.engine_fields,
             registration_inliers=registration.inliers,
             stage_ms=clock.stage_ms,
         )

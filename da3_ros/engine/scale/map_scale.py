@@ -45,6 +45,18 @@ class ScaleStatus:
     warning: str = ''
     problems: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def engine_fields(self) -> dict[str, object]:
+        """The fields of ``EngineStatus`` that tell of the scale."""
+        return {
+            'scale': self.scale,
+            'scale_spread': self.spread,
+            'scale_source': self.source,
+            'is_metric': self.is_metric,
+            'scale_warning': self.warning,
+            'scale_problems': self.problems,
+        }
+
 
 class MapScale:
     """
