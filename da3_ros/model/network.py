@@ -64,9 +64,18 @@ class Network(nn.Module):
         }
 
     def store_for_inference(self, dtype: torch.dtype, device: torch.device) -> 'Network':
-        """Cast, once, to ``inference_dtypes``; returns itself."""
+        """
+        Cast, once, to ``inference_dtypes``; returns itself.
+
+        Parameters become new ones. Casting in place would leave those of a network that was made
+        in inference mode half in it, without the version that convolutions on a GPU ask for.
+        """
         for name, stored in self.inference_dtypes(dtype, device).items():
-            self.get_submodule(name).to(stored)
+            module = self.get_submodule(name)
+            for key, old in module.named_parameters(recurse=False):
+                if old.dtype != stored:
+                    cast = old.detach().to(stored)
+                    setattr(module, key, nn.Parameter(cast, requires_grad=old.requires_grad))
         return self
 
     def store_in(self, dtype: torch.dtype) -> 'Network':

@@ -40,7 +40,6 @@ def test_embedded_on_held_out_pictures(dtype: torch.dtype, exact: None) -> None:
         assert np.linalg.norm(centres, axis=1).max() <= 0.01 * depth
 
 
-@torch.inference_mode()
 def official_depths(
     model: str, images: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor, AnyViewNetwork]:
@@ -49,11 +48,13 @@ def official_depths(
     if official is None:
         pytest.skip('the official network is not installed')
     randomise(official, 1)
-    torch.backends.cudnn.allow_tf32 = False
-    reference = official(images, ref_view_strategy='first').depth[0]
-    torch.backends.cudnn.allow_tf32 = True  # PyTorch's default, which its heads run in
-    with torch.autocast('cuda', torch.bfloat16):
-        theirs = official(images, ref_view_strategy='first').depth[0]
+    # The network itself was made outside: parameters made in inference mode stay in it.
+    with torch.inference_mode():
+        torch.backends.cudnn.allow_tf32 = False
+        reference = official(images, ref_view_strategy='first').depth[0]
+        torch.backends.cudnn.allow_tf32 = True  # PyTorch's default, which its heads run in
+        with torch.autocast('cuda', torch.bfloat16):
+            theirs = official(images, ref_view_strategy='first').depth[0]
     with torch.device('meta'):
         ours = AnyViewNetwork(dataclasses.replace(PRESETS[model], has_gaussians=False))
     state = official.state_dict()

@@ -30,3 +30,13 @@ def test_fast_path_against_the_plain_one(
     assert np.degrees((turns[0].inv() * turns[1]).magnitude()).max() <= 0.3
     centres = got.window_from_camera[:, :3, 3] - expected.window_from_camera[:, :3, 3]
     assert np.linalg.norm(centres, axis=1).max() <= 0.01 * expected.depth.median().item()
+
+
+def test_networks_made_in_inference_mode_leave_it_when_cast() -> None:
+    """Parameters are either of inference mode or have a version; kernels ask for one of them."""
+    with torch.inference_mode():
+        net = load_model('embedded')
+    net.store_for_inference(torch.float16, torch.device('cpu'))
+    for parameter in net.parameters():
+        assert parameter.is_inference() or parameter._version >= 0
+    assert not net.backbone.patch_embed.weight.is_inference()
