@@ -3,11 +3,14 @@ Put the newest results of `da3 bench` into benchmarks/README.md and docs/speed.p
 
     python benchmarks/report.py
 
-Of each device, type, case and runner the last row of benchmarks/results/speed.jsonl counts.
+Of each device, type, case and runner the last row of benchmarks/results/speed.jsonl counts. The
+table says which commit a row was measured at, and how often the code that was measured has changed
+since.
 """
 
 import json
 from pathlib import Path
+import subprocess
 
 import matplotlib
 
@@ -26,6 +29,7 @@ STAGES = {
     'decode': 'cameras',
     'dense': 'depth head',
 }
+MEASURED = ('da3_ros/engine', 'da3_ros/model')  # the code whose time it is
 COLOURS = ('#4477aa', '#66ccee', '#228833', '#ccbb44', '#ee6677')
 
 
@@ -39,9 +43,10 @@ def newest(rows: list[dict]) -> list[dict]:
 def table(rows: list[dict]) -> str:
     """Return the rows in Markdown."""
     lines = [
-        '| device | type | case | runner | ms | of the limit | stages ms | GiB | ratio |',
-        '|---|---|---|---|---|---|---|---|---|',
+        '| device | type | case | runner | ms | of the limit | stages ms | GiB | ratio | commit |',
+        '|---|---|---|---|---|---|---|---|---|---|',
     ]
+    official = {_where(row): row for row in rows if row['runner'] == 'official'}
     for row in rows:
         total = row['total_ms']
         stages = ', '.join(
@@ -50,12 +55,29 @@ def table(rows: list[dict]) -> str:
             if key in row['stages_ms']
         )
         memory = f'{row["memory_gib"]:.2f}' if row['memory_gib'] else ''
+        baseline, ratio = row['baseline'], row['ratio']
+        if _where(row) in official:  # perhaps of another run
+            baseline, ratio = 'official', official[_where(row)]['total_ms'] / total
         lines.append(
             f'| {row["device"]} | {row["dtype"]} | {case(row)} | {row["runner"]} | {total:.3g} '
             f'| {100 * row["limit_ms"] / total:.0f} % | {stages} | {memory} '
-            f'| {row["ratio"]:.2f} to {row["baseline"]} |'
+            f'| {ratio:.2f} to {baseline} | {age(row["commit"])} |'
         )
     return '\n'.join(lines) + '\n'
+
+
+def _where(row: dict) -> tuple:
+    keys = ('device', 'dtype', 'model', 'width', 'height', 'views', 'new')
+    return tuple(row[key] for key in keys)
+
+
+def age(commit: str) -> str:
+    """Return a commit and how many later ones changed what was measured at it."""
+    since = f'{commit.removesuffix("-dirty")}..HEAD'
+    command = ['git', 'rev-list', '--count', since, '--', *MEASURED]
+    done = subprocess.run(command, cwd=HERE.parent, capture_output=True, text=True, check=True)
+    changes = int(done.stdout)
+    return f'{commit}, {changes} changes ago' if changes else commit
 
 
 def case(row: dict) -> str:
@@ -67,24 +89,38 @@ def case(row: dict) -> str:
 
 
 def plot(rows: list[dict]) -> None:
-    """Draw each measurement as a bar of its stages, with the limit as a line on it."""
-    figure, axes = plt.subplots(figsize=(9, 1 + 0.4 * len(rows)))
-    for y, row in enumerate(rows):
-        left = 0.0
-        axes.barh(y, row['total_ms'], color='#dddddd')
-        for (key, name), colour in zip(STAGES.items(), COLOURS, strict=True):
-            width = row['stages_ms'].get(key, 0.0)
-            axes.barh(y, width, left=left, color=colour, label=name if y == 0 else None)
-            left += width
-        axes.plot([row['limit_ms']] * 2, [y - 0.4, y + 0.4], color='black')
-    labels = [f'{row["device"]}, {row["dtype"]}\n{case(row)}: {row["runner"]}' for row in rows]
-    axes.set_yticks(range(len(rows)), labels, fontsize=7)
-    axes.invert_yaxis()
+    """Draw the measurements of each device under each other, on axes of their own."""
+    devices = list(dict.fromkeys(row['device'] for row in rows))
+    groups = [[row for row in rows if row['device'] == device] for device in devices]
+    figure, all_axes = plt.subplots(
+        len(groups),
+        squeeze=False,
+        figsize=(9, 1 + 0.45 * len(rows)),
+        height_ratios=[len(group) for group in groups],
+    )
+    for axes, device, group in zip(all_axes[:, 0], devices, groups, strict=True):
+        _plot_device(axes, group)
+        axes.set_title(device, fontsize=9, loc='left')
     axes.set_xlabel('ms for a new frame; black line: what the hardware allows')
     handles = [plt.Rectangle((0, 0), 1, 1, color=colour) for colour in (*COLOURS, '#dddddd')]
     axes.legend(handles, (*STAGES.values(), 'total'), fontsize=8)
     figure.tight_layout()
     figure.savefig(PLOT, dpi=100)
+
+
+def _plot_device(axes: plt.Axes, rows: list[dict]) -> None:
+    """Draw each measurement as a bar of its stages, with the limit as a line on it."""
+    for y, row in enumerate(rows):
+        left = 0.0
+        axes.barh(y, row['total_ms'], color='#dddddd')
+        for key, colour in zip(STAGES, COLOURS, strict=True):
+            width = row['stages_ms'].get(key, 0.0)
+            axes.barh(y, width, left=left, color=colour)
+            left += width
+        axes.plot([row['limit_ms']] * 2, [y - 0.4, y + 0.4], color='black')
+    labels = [f'{case(row)}, {row["dtype"]}: {row["runner"]}' for row in rows]
+    axes.set_yticks(range(len(rows)), labels, fontsize=7)
+    axes.invert_yaxis()
 
 
 def main() -> None:
