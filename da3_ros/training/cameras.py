@@ -289,7 +289,7 @@ def sample_cameras(
     roll = roll + motion.lean * _around_zero(*heading.shape, device=device)
     poses = _look(yaw, pitch.clamp(-1.2, 1.2), roll, place)  # (B, J, V, 4, 4)
     near = close | (torch.rand(count, 1, 1, device=device) < CLOSE_SHARE)
-    ahead_m = torch.where(near, CLOSE_AHEAD_M, LOOK_AHEAD_M)
+    ahead_m = LOOK_AHEAD_M + (CLOSE_AHEAD_M - LOOK_AHEAD_M) * near
     best = _free(scenes, poses, ahead_m).argmax(1)
     poses = poses.gather(1, best[:, None, None, None, None].expand(-1, 1, views, 4, 4))[:, 0]
     # Some windows mix lenses.

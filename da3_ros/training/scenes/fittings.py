@@ -128,7 +128,7 @@ def hang(b: SceneBuilder, size: Vector) -> None:
     for wall in walls:
         span = size[1] if wall < 2 else size[0]
         at = -span / 2 + b.rng.uniform(0.2, 1.5)
-        while at < span / 2 - 0.5 and b.rng.random() < 0.7 and b.free('decals') > 3:
+        while at < span / 2 - 0.5 and b.rng.random() < 0.7 and b.free('decals') > 6:
             what = b.rng.random()
             base = 0.0
             if what < 0.3:

@@ -77,18 +77,22 @@ def _warmth(b: SceneBuilder) -> Vector:
     return 1 + tone, 1.0, 1 - tone
 
 
-def _lights(b: SceneBuilder, size: Vector) -> dict[str, object]:
-    """One lamp or low sun with shadows, one weaker lamp, ambient light from above and below."""
-    half_x, half_y = size[0] / 2, size[1] / 2
+def _key_light(b: SceneBuilder, size: Vector) -> tuple[Vector, float, float]:
+    """Place, reach and strength of the light with shadows: ceiling lamps, or a low sun."""
     if b.rng.random() < 0.3:  # light falling in from one side
         yaw, far = b.rng.uniform(0, 6.28), 30.0
         key = (far * math.cos(yaw), far * math.sin(yaw), b.rng.uniform(10, 30))
-        reach, strength = 1e4, b.rng.uniform(0.4, 2.0)
-    else:
-        key = (b.rng.uniform(-0.6, 0.6) * half_x, b.rng.uniform(-0.6, 0.6) * half_y)
-        key = (*key, size[2] - b.rng.uniform(0.08, 0.5))
-        reach, strength = 0.45 * max(size[0], size[1]), b.rng.uniform(0.4, 1.8)
-        ceiling_lamps(b, size, key)
+        return key, 1e4, b.rng.uniform(0.4, 2.0)
+    x, y = (b.rng.uniform(-0.3, 0.3) * length for length in size[:2])
+    key = (x, y, size[2] - b.rng.uniform(0.08, 0.5))
+    ceiling_lamps(b, size, key)
+    return key, 0.45 * max(size[0], size[1]), b.rng.uniform(0.4, 1.8)
+
+
+def _lights(b: SceneBuilder, size: Vector, key: tuple[Vector, float, float]) -> dict[str, object]:
+    """Give the key light, one weaker lamp, and ambient light from above and below."""
+    place, reach, strength = key
+    half_x, half_y = size[0] / 2, size[1] / 2
     side = (0.9 * half_x * b.rng.choice([-1, 1]), 0.9 * half_y * b.rng.choice([-1, 1]))
     side, side_reach, side_strength = (*side, 0.8 * size[2]), 0.3 * max(size), (0.1, 0.6)
     if b.lamps:  # a standing lamp draws a glow on the wall behind it
@@ -96,7 +100,7 @@ def _lights(b: SceneBuilder, size: Vector) -> dict[str, object]:
     warm = _warmth(b)
     ambient = b.rng.uniform(0.15, 0.5)
     return {
-        'light_position': [key, side],
+        'light_position': [place, side],
         'light_colour': [
             [strength * c for c in warm],
             [b.rng.uniform(*side_strength) * c for c in _warmth(b)],
@@ -124,8 +128,9 @@ def build_room(b: SceneBuilder) -> Scenes:
         rug = b.material('cloth', None)
         sides = (b.rng.uniform(0.3, 0.6) * size[0], b.rng.uniform(0.3, 0.6) * size[1], 0.012)
         b.decal(Frame((0, 0, 0.006)), (0, 0, 0), sides, rug)
+    key = _key_light(b, size)
     _furnish(b, size, taken)
-    lights = _lights(b, size)
+    lights = _lights(b, size, key)
     low, high = (-size[0] / 2, -size[1] / 2, 0.0), (size[0] / 2, size[1] / 2, size[2])
     return b.finish(
         low,

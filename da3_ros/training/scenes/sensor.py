@@ -32,7 +32,8 @@ class SensorConfig:
 
     `metering` is the share by which the exposure follows each picture's own brightness, as an
     automatic one does. Highlights roll off by `shoulder`, of which up to `clipping` is lost, so
-    that they clip. `contrast` bends the display curve into an S, `saturation` varies the colours.
+    that they clip. `contrast` bends the display curve into an S, `saturation` varies the colours,
+    mostly to paler ones.
     """
 
     exposure: float = 1.25
@@ -137,7 +138,7 @@ def expose(
         sigma = config.blur_px * draw(scenes * views)
         picture = _blur(picture.flatten(0, 1), sigma).unflatten(0, (scenes, views))
     if config.saturation:
-        strength = 1 + config.saturation * (2 * draw(scenes, 1, 1, 1, 1) - 1)
+        strength = 1 + config.saturation * (1.5 * draw(scenes, 1, 1, 1, 1) - 1)
         picture = torch.lerp(picture.mean(2, keepdim=True), picture, strength).clamp_min(0)
     # Highlights roll off; some cameras clip them hard.
     shoulder = config.shoulder * (1 - config.clipping * draw(scenes, 1, 1, 1, 1))
