@@ -3,11 +3,17 @@
 
 Beside the network stand two ways to depth that look at no picture, under the same alignment: one
 depth everywhere ('constant'), and a floor 1.5 m below a level camera with a wall at 6 m ('floor').
+
+With ``--stream``, each source is one stream, and it is the trajectory and the map that count:
+``da3_ros.tools.evaluate_streams``.
 """
 
 import argparse
 import json
 from pathlib import Path
+
+from da3_ros.errors import InputError
+from da3_ros.tools.options import add_engine_options
 
 COLUMNS = {
     'method': 'depth by',
@@ -40,8 +46,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='DIR',
         help='a folder with images/, depth/, poses.txt and intrinsics.json; repeat for more',
     )
-    parser.add_argument('--model', default='embedded', help='id, directory or .safetensors file')
-    parser.add_argument('--device', default='auto', help="'auto', 'cpu' or 'cuda'")
+    where.add_argument(
+        '--corridor', action='store_true', help='walks along a made-up corridor; for --simulate'
+    )
+    where.add_argument(
+        '--path',
+        type=Path,
+        action='append',
+        metavar='FILE',
+        help='a trajectory in TUM format, in a made-up room; for --simulate; repeat for more',
+    )
+    add_engine_options(parser)
+    _add_stream_options(parser)
     parser.add_argument(
         '--views', type=int, nargs='+', default=[1, 2, 4, 8], help='views in a window'
     )
@@ -56,8 +72,51 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--output', type=Path, metavar='FILE', help='write the numbers as JSON')
 
 
+def _add_stream_options(parser: argparse.ArgumentParser) -> None:
+    """Add what only streams take."""
+    group = parser.add_argument_group('streams')
+    group.add_argument(
+        '--stream',
+        action='store_true',
+        help='play each source as one stream, and compare trajectory and map',
+    )
+    group.add_argument(
+        '--simulate',
+        choices=('exact', 'realistic'),
+        help='in place of the model: a simulated network that knows the truth, with such noise',
+    )
+    group.add_argument(
+        '--chunks',
+        nargs='*',
+        default=['30/15', '120/60', '2/1'],
+        metavar='CHUNK/OVERLAP',
+        help='beside the engine: stitched chunks; 2/1 chains frame to frame',
+    )
+    group.add_argument('--streams', type=int, default=2, help='rendered laps, or corridors')
+    group.add_argument('--frames', type=int, default=500, help='frames of what is not on disk')
+    group.add_argument('--seed', type=int, default=0, help='seed of the simulated network')
+    group.add_argument('--plots', type=Path, metavar='DIR', help='draw each stream, as DIR/*.png')
+
+
 def run(arguments: argparse.Namespace) -> int:
-    """Measure, print a table, write JSON; returns the exit code."""
+    """
+    Measure, print a table, write JSON; returns the exit code.
+
+    Raises:
+        InputError: if options do not go together.
+
+    """
+    if arguments.stream:
+        from da3_ros.tools.evaluate_streams import run_streams
+
+        return run_streams(arguments)
+    if arguments.simulate or arguments.corridor or arguments.path:
+        raise InputError('--simulate, --corridor and --path go with --stream.')
+    return _run_windows(arguments)
+
+
+def _run_windows(arguments: argparse.Namespace) -> int:
+    """Measure windows, print a table, write JSON; returns the exit code."""
     from da3_ros.engine.device import resolve_device
     from da3_ros.evaluation.baselines import BASELINES
     from da3_ros.model import load_any_view

@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 
 from da3_ros.evaluation.baselines import floor_depth
-from da3_ros.evaluation.sequences import write_sequence
+from da3_ros.evaluation.sequences import read_sequence, write_sequence
+from da3_ros.geometry.tum import write_tum
 from da3_ros.model.weights import save_model
 from da3_ros.tools.main import main
 from da3_ros.training.config import TrainConfig
@@ -55,3 +56,50 @@ def test_baselines_stand_beside_the_network(hall: Path, weights: Path, capsys) -
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 9 and 'depth by' in lines[0]
     assert lines[4].split()[:6] == ['hall', 'floor', '1', '-', '0.000', '1.000']
+
+
+def test_streams_are_compared_in_table_json_and_plot(tmp_path: Path, capsys) -> None:
+    output, plots = tmp_path / 'numbers.json', tmp_path / 'plots'
+    words = ['evaluate', '--stream', '--corridor', '--simulate', 'exact', '--streams', '1']
+    words += ['--frames', '24', '--chunks', '12/6', '2/1', '--device', 'cpu']
+    assert main([*words, '--output', str(output), '--plots', str(plots)]) == 0
+    rows = json.loads(output.read_text())
+    assert [row['method'] for row in rows] == ['engine', 'chunks 12/6', 'frame to frame']
+    assert all(row['stream'] == 'corridor-0' and row['ate_sim3_m'] < 0.01 for row in rows)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 4 and lines[0].split()[:2] == ['ATE', 'Sim3']
+    assert (plots / 'corridor-0.png').read_bytes().startswith(b'\x89PNG')
+
+
+def test_a_sequence_and_a_path_are_streams(hall: Path, tmp_path: Path) -> None:
+    poses = read_sequence(hall).world_from_camera
+    path = tmp_path / 'way.txt'
+    sway = np.concatenate([poses + 0.1 * i * np.eye(4)[:, 3:] * [0, 0, 0, 1] for i in range(6)])
+    write_tum(path, np.arange(len(sway)) * 10**9, sway)
+    output = tmp_path / 'numbers.json'
+    words = ['evaluate', '--stream', '--simulate', 'exact', '--chunks', '6/3', '--path', str(path)]
+    assert main([*words, '--frames', '20', '--device', 'cpu', '--output', str(output)]) == 0
+    assert {row['stream'] for row in json.loads(output.read_text())} == {'way'}
+
+
+def test_a_rendered_lap_goes_through_a_real_network(weights: Path, tmp_path: Path) -> None:
+    output = tmp_path / 'numbers.json'
+    words = ['evaluate', '--stream', '--synthetic', '--streams', '1', '--frames', '12']
+    words += ['--model', str(weights), '--resolution', '56', '--chunks', '6/3', '--device', 'cpu']
+    assert main([*words, '--output', str(output)]) == 0
+    rows = json.loads(output.read_text())
+    assert [row['frames_in_all'] for row in rows] == [12, 12]
+    assert all(row['ate_sim3_m'] > 0 for row in rows)
+
+
+@pytest.mark.parametrize(
+    ('words', 'sentence'),
+    [
+        (['--corridor', '--simulate', 'exact'], 'go with --stream'),
+        (['--stream', '--corridor'], 'they go with --simulate'),
+        (['--stream', '--corridor', '--simulate', 'exact', '--chunks', '30'], "got '30'"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(words, sentence, capsys) -> None:
+    assert main(['evaluate', *words]) == 2
+    assert sentence in capsys.readouterr().err

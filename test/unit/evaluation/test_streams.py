@@ -1,0 +1,183 @@
+"""Methods on whole streams, scored against the truth; on a simulated network."""
+
+from da3_ros.config import EngineConfig, replaced
+from da3_ros.errors import InputError
+from da3_ros.evaluation.courses import corridor, room_around, SIZE
+from da3_ros.evaluation.estimate import engine_estimate, Estimate
+from da3_ros.evaluation.footage import film_footage, FilmTruth, Footage
+from da3_ros.evaluation.simulator import NetworkSimulator, Noise
+from da3_ros.evaluation.stitching import chunks, stitched_estimate
+from da3_ros.evaluation.stream_scores import scale_drift_percent, score
+from da3_ros.evaluation.trajectory import relative_errors, trajectory_errors
+from da3_ros.geometry.transforms import Sim3
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+import torch
+
+FRAMES = 40
+CONFIG = replaced(EngineConfig(), {'device': 'cpu', 'resolution': SIZE[0]})
+LAP = corridor(FRAMES, laps=0.3)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    """Leave the other cores to others."""
+    torch.set_num_threads(1)
+
+
+def stitched(noise: Noise, chunk: int = 20, overlap: int = 10, footage: Footage = LAP) -> Estimate:
+    network = NetworkSimulator(footage.truth, noise)
+    return stitched_estimate(footage, network, SIZE[0], chunk, overlap)
+
+
+def perfect(footage: Footage = LAP) -> Estimate:
+    """Return the truth itself, in a map of its own size and place."""
+    gauge = Sim3(0.4, Rotation.from_rotvec([0.3, -0.2, 0.9]).as_matrix(), np.array([3.0, 1, 2]))
+    depth = np.stack([footage.depth_m(i, *SIZE[::-1]) for i in range(len(footage))])
+    poses = gauge.apply_to_pose(footage.world_from_camera())
+    nan = np.full(len(footage), np.nan)
+    return Estimate('perfect', np.arange(len(footage)), poses, 0.4 * depth, False, nan)
+
+
+def test_methods_find_the_truth_through_an_exact_network() -> None:
+    exact = [
+        perfect(),
+        stitched(Noise()),
+        stitched(Noise(), 2, 1),
+        engine_estimate(LAP, NetworkSimulator(LAP.truth), CONFIG),
+    ]
+    for estimate in exact:
+        scores = score(estimate, LAP)
+        assert scores.ate_sim3_m < 1e-3 and scores.ate_se3_m < 1e-3, estimate.method
+        assert scores.rpe_m < 1e-3 and scores.rpe_deg < 0.02
+        assert scores.scale_drift_percent < 0.05 and scores.abs_rel < 1e-3
+        assert scores.thickness_p90_m < 1e-3
+        assert scores.frames == scores.frames_in_all == FRAMES
+    assert score(exact[-1], LAP).own_p95_ms > 0
+
+
+def test_chaining_drifts_more_than_chunks_do() -> None:
+    noise = Noise(depth_bias=0.03, translation=0.005, rotation_deg=0.2)
+    chained, in_chunks = (score(stitched(noise, *size), LAP) for size in ((2, 1), (20, 10)))
+    assert chained.ate_sim3_m > 2 * in_chunks.ate_sim3_m
+    assert chained.scale_drift_percent > 2 * in_chunks.scale_drift_percent
+    assert chained.thickness_m > in_chunks.thickness_m
+
+
+@pytest.mark.parametrize(('chunk', 'overlap'), [(20, 10), (2, 1), (7, 3), (64, 32)])
+def test_chunks_share_their_overlap_and_reach_the_end(chunk: int, overlap: int) -> None:
+    ranges = list(chunks(FRAMES, chunk, overlap))
+    assert ranges[0].start == 0 and ranges[-1].stop == FRAMES
+    assert all(a.stop - b.start == overlap for a, b in zip(ranges, ranges[1:]))
+    assert all(len(r) == chunk for r in ranges[:-1])
+
+
+@pytest.mark.parametrize('size', [(10, 10), (10, 0), (1, 1)])
+def test_chunks_without_progress_or_overlap_are_refused(size: tuple[int, int]) -> None:
+    with pytest.raises(InputError, match='expected 1 <= overlap < chunk'):
+        list(chunks(FRAMES, *size))
+
+
+def test_outliers_do_not_move_a_chunk() -> None:
+    scores = score(stitched(Noise(outliers=0.1)), LAP)
+    assert scores.ate_sim3_m < 0.01 and scores.scale_drift_percent < 0.5
+
+
+def test_drift_is_the_largest_over_the_smallest_scale() -> None:
+    assert scale_drift_percent(np.linspace(0.0, np.log(1.1), 11)[:-1]) == pytest.approx(9, abs=0.2)
+    there_and_back = np.log(1.0 + 0.1 * np.sin(np.linspace(0.0, np.pi, 200)))
+    assert scale_drift_percent(there_and_back) > 7
+    flickering = np.where(np.arange(100) % 10 == 0, 1.0, 0.0)
+    assert scale_drift_percent(flickering) == pytest.approx(0, abs=1e-9)
+
+
+def test_drift_of_scale_counts_after_rigid_alignment() -> None:
+    true = perfect()
+    growing = true.map_from_camera.copy()
+    step = np.diff(growing[:, :3, 3], axis=0, prepend=growing[:1, :3, 3])
+    factor = np.linspace(1.0, 1.5, FRAMES)
+    growing[:, :3, 3] = growing[0, :3, 3] + np.cumsum(step * factor[:, None], axis=0)
+    depth = true.depth * factor[:, None, None].astype(np.float32)
+    drifted = score(Estimate('x', true.indices, growing, depth, False, true.own_ms), LAP)
+    assert drifted.ate_se3_m > 1.5 * drifted.ate_sim3_m > 0.05
+    # A metric map's own lengths count as they are: 0.4 of the truth is wrong.
+    metric = score(Estimate('x', true.indices, true.map_from_camera, true.depth, True,
+                            true.own_ms), LAP)  # fmt: skip
+    assert metric.ate_sim3_m < 1e-6 and metric.ate_se3_m > 0.5
+
+
+def test_frames_that_were_not_placed_are_counted_and_left_out() -> None:
+    true = perfect()
+    kept = np.flatnonzero(np.arange(FRAMES) % 3)
+    some = Estimate('x', kept, true.map_from_camera[kept], true.depth[kept], False, true.own_ms)
+    scores = score(some, LAP)
+    assert scores.frames == len(kept) and scores.frames_in_all == FRAMES
+    assert scores.ate_sim3_m < 1e-6
+    few = Estimate('x', kept[:5], true.map_from_camera[:5], true.depth[:5], False, true.own_ms)
+    with pytest.raises(InputError, match="'x' placed 5 of 40 frames"):
+        score(few, LAP)
+
+
+def test_a_camera_that_never_moves_is_refused() -> None:
+    still = room_around('still', np.concatenate([LAP.world_from_camera()[:1]] * 20))
+    with pytest.raises(InputError, match='never moves'):
+        score(perfect(still), still)
+
+
+def test_film_in_memory_is_footage() -> None:
+    depth = np.stack([LAP.depth_m(i, 28, 42) for i in range(FRAMES)]).astype(np.float32)
+    k = LAP.intrinsics(0, 28, 42)
+    truth = FilmTruth(LAP.stamps_ns, LAP.world_from_camera(), depth, k)
+    rgb = np.random.default_rng(0).integers(0, 255, (FRAMES, 28, 42, 3), np.uint8)
+    film = film_footage('film', truth, rgb)
+    assert film.size == (42, 28) and len(film) == FRAMES
+    np.testing.assert_array_equal(film.rgb(7), rgb[7])
+    np.testing.assert_array_equal(film.depth_m(7, 28, 42), depth[7])
+    np.testing.assert_allclose(film.intrinsics(7, 56, 84), LAP.intrinsics(7, 56, 84))
+    np.testing.assert_array_equal(film.world_from_camera(), LAP.world_from_camera())
+
+
+@pytest.mark.parametrize('course', [corridor(200), room_around('x', LAP.world_from_camera())])
+def test_courses_are_walked_clear_of_walls(course: Footage) -> None:
+    nearest = min(float(course.depth_m(i, 14, 21).min()) for i in range(0, len(course), 3))
+    assert nearest > 0.15
+    assert max(float(course.depth_m(i, 14, 21).max()) for i in range(0, len(course), 3)) < 20
+
+
+def test_the_corridor_closes() -> None:
+    poses = corridor(200, laps=1.0).world_from_camera()
+    assert np.linalg.norm(poses[0, :3, 3] - poses[-1, :3, 3]) < 0.1
+    steps = np.linalg.norm(np.diff(poses[:, :3, 3], axis=0), axis=1)
+    assert steps.max() < 2.5 * np.median(steps)
+
+
+def test_errors_agree_with_evo() -> None:
+    """The reference implementation of the field, on the same trajectories."""
+    metrics = pytest.importorskip('evo.core.metrics')
+    trajectory = pytest.importorskip('evo.core.trajectory')
+    estimate = stitched(Noise(translation=0.01, rotation_deg=0.5, depth_bias=0.05), 4, 2)
+    true = LAP.world_from_camera()
+    for with_scale in (True, False):
+        ours = trajectory_errors(estimate.map_from_camera, true, with_scale)
+        theirs = trajectory.PosePath3D(poses_se3=list(estimate.map_from_camera.copy()))
+        reference = trajectory.PosePath3D(poses_se3=list(true))
+        _, _, scale = theirs.align(reference, correct_scale=with_scale)
+        ate = metrics.APE(metrics.PoseRelation.translation_part)
+        ate.process_data((reference, theirs))
+        assert ours.ate_rmse_m == pytest.approx(
+            ate.get_statistic(metrics.StatisticsType.rmse), rel=1e-6
+        )
+        assert ours.true_from_estimated.scale == pytest.approx(scale)
+        relative = relative_errors(
+            estimate.map_from_camera, true, 10, ours.true_from_estimated.scale
+        )
+        relations = {
+            'translation_rmse_m': metrics.PoseRelation.translation_part,
+            'rotation_rmse_deg': metrics.PoseRelation.rotation_angle_deg,
+        }
+        for name, relation in relations.items():
+            rpe = metrics.RPE(relation, 10, metrics.Unit.frames, all_pairs=True)
+            rpe.process_data((reference, theirs))
+            rmse = rpe.get_statistic(metrics.StatisticsType.rmse)
+            assert getattr(relative, name) == pytest.approx(rmse, rel=1e-6)
