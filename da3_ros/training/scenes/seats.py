@@ -47,7 +47,7 @@ def sofa(b: SceneBuilder, f: Frame, w: float, d: float, h: float) -> None:
     """Upholstered base, back, two arms (boxes or rolls), seats and loose cushions."""
     look = b.material('cloth', 1.1)
     b.box(f, (0, 0.01, 0.2), (w - 0.04, d - 0.03, 0.32), look)
-    b.box(f, (0, -d / 2 + 0.1, h / 2), (w - 0.02, 0.2, h), look)
+    b.box(f, (0, -d / 2 + 0.09, h / 2), (w - 0.02, 0.2, h), look)
     rolls = b.rng.random() < 0.5 and b.free('cylinders') > 4
     for sx in (-1, 1):
         x = sx * (w / 2 - 0.09)
