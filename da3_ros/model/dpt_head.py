@@ -70,7 +70,9 @@ class Fusion(nn.Module):
         """(M, F, h, w), twice -> (M, F, *size)."""
         if self.lateral_unit is not None:
             top = top + self.lateral_unit(lateral)
-        return self.out_conv(resize(self.output_unit(top), size))
+        # Both are linear and the weights of a resize sum to one, so the official order, resize
+        # first, gives the same for four times the work.
+        return resize(self.out_conv(self.output_unit(top)), size)
 
 
 class Decoder(nn.Module):

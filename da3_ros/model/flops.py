@@ -110,8 +110,7 @@ class FlopCounter:
         finest = 4 * sizes[0]
         units = 2 * 18 * features**2  # two 3x3 convolutions for each pixel
         fusions = units * (2 * sum(sizes[:3]) + sizes[3])
-        resized = [finest, *sizes[:3]]
-        fusions += sum(2 * s * features**2 for s in resized)
+        fusions += sum(2 * s * features**2 for s in sizes)
         pixels = self.patches * self.config.patch_size**2
         neck = 18 * finest * features * half
         return fusions + neck + pixels * OUTPUT_FEATURES * (18 * half + 4)

@@ -65,11 +65,11 @@ def test_window_is_the_whole_trunk() -> None:
 
 @pytest.mark.parametrize(
     ('config', 'prefix', 'trunk', 'depth'),
-    [(SMALL, 13.7, 62.9, 11.9), (LARGE, 163.1, 606.7, 156.8), (GIANT, 573.5, 2075.1, 160.9)],
+    [(SMALL, 13.7, 62.9, 11.5), (LARGE, 163.1, 606.7, 150.7), (GIANT, 573.5, 2075.1, 154.9)],
     ids=lambda x: getattr(x, 'name', None),
 )
 def test_known_counts(config: ModelConfig, prefix: float, trunk: float, depth: float) -> None:
-    """A view in a window of eight, 504x280, in GFLOP."""
+    """A view in a window of eight, 504x280, in GFLOP; the official head needs a little more."""
     counter = FlopCounter(config, (20, 36))
     assert counter.prefix(1) / 1e9 == pytest.approx(prefix, abs=0.06)
     assert counter.window(8) / 8e9 == pytest.approx(trunk, abs=0.06)
