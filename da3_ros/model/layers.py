@@ -102,7 +102,7 @@ class Attention(nn.Module):
             qkv = self.qkv(x).unflatten(-1, (3, self.heads, -1))  # (M, T, 3, h, D)
             q, k, v = qkv.permute(2, 0, 3, 1, 4)  # (M, h, T, D) each
         else:
-            q, k, v = self._project_rows(x, rows)
+            q, k, v = self.project_rows(x, rows)
         q, k = self.q_norm(q), self.k_norm(k)
         if rope is not None:
             q = rotate(q, rope if rows is None else Rope(rope.cos[rows], rope.sin[rows]))
@@ -110,7 +110,7 @@ class Attention(nn.Module):
         mixed = F.scaled_dot_product_attention(q.to(v.dtype), k.to(v.dtype), v)
         return self.proj(mixed.transpose(1, 2).flatten(2))  # (M, T or R, C)
 
-    def _project_rows(self, x: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def project_rows(self, x: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return queries of some tokens (M, h, R, D), keys and values of all (M, h, T, D)."""
         weight, bias, dim = self.qkv.weight, self.qkv.bias, x.shape[-1]
         x = x.to(weight.dtype)

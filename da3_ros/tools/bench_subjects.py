@@ -175,7 +175,7 @@ def make_runner(name: str, case: Case, net: AnyViewNetwork) -> Runner:
     """Return the runner of a name in the table, prepared for the full window of a case."""
     if name == 'eager':
         return EagerRunner(net)
-    runner = GraphRunner(net, case.views, compiled=name == 'compiled')
+    runner = GraphRunner(net, case.views, compiled=name == 'compiled', fused=name == 'fused')
     runner.prepare((case.height, case.width), [Capacity(case.views, case.dense, case.new)])
     return runner
 

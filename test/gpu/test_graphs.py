@@ -92,9 +92,12 @@ def test_prefix_is_kept_bit_for_bit(network_of: Callable, view_of: Callable) -> 
                 assert torch.equal(runner._plan.tokens[slot], alone)
 
 
-def test_compiled_is_the_eager_network(network_of: Callable, view_of: Callable) -> None:
+@pytest.mark.parametrize('way', ['compiled', 'fused'])
+def test_faster_blocks_are_the_eager_network(
+    way: str, network_of: Callable, view_of: Callable
+) -> None:
     eager = EagerRunner(network_of(EMBEDDED, torch.float16))
-    runner = GraphRunner(network_of(EMBEDDED, torch.float16), views=3, compiled=True)
+    runner = GraphRunner(network_of(EMBEDDED, torch.float16), views=3, **{way: True})
     runner.prepare(SIZE, Window(3, 2).shapes(1)[:1])
     views = [view_of(key) for key in range(3)]
     assert_close(runner.infer(views, [0, 2]), eager.infer(views, [0, 2]), 0.02)
