@@ -5,7 +5,12 @@ On several GPUs of one machine: ``torchrun --nproc-per-node N -m da3_ros.tools.m
 """
 
 import argparse
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+import signal
+import threading
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,7 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--leg-minutes',
         type=float,
         metavar='MINUTES',
-        help='stop this sitting after so long, start-up included; call again to go on',
+        help='stop this sitting after so long, start-up included; call again to go on '
+        '(also after Ctrl-C or SIGTERM, which save the state first)',
     )
     parser.add_argument(
         '--state-dir',
@@ -60,6 +66,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+@contextmanager
+def _stop_signals() -> Iterator[Callable[[], bool]]:
+    """
+    Let the first SIGINT or SIGTERM end the sitting after the step in progress, its state saved.
+
+    Yields what tells whether it came. The second one does what it did before.
+    """
+    asked = threading.Event()
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def ask(number: int, frame: object) -> None:
+        asked.set()
+        restore()
+
+    before = {n: signal.signal(n, ask) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked.is_set
+    finally:
+        restore()
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Train, or measure how fast that would be; returns the exit code."""
     from da3_ros.engine.device import resolve_device
@@ -93,7 +123,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.profile:
         profile(config, leg)
         return 0
-    progress = train(config, leg)
+    with _stop_signals() as is_cut:
+        progress = train(config, replace(leg, is_cut=is_cut))
     ranks.leave()
     if not ranks.is_first:
         return 0

@@ -62,7 +62,8 @@ class Leg:
     ``state_dir`` holds the whole state between legs, ``export_to`` receives the averaged weights.
     ``stop_after_steps`` ends the sitting there (None: at the plan's end); ``compile_cache`` is a
     file that keeps compiled kernels from one machine to the next. ``ranks`` tells which of the
-    processes that share the run this is.
+    processes that share the run this is. ``is_cut`` says, between steps, that the sitting must end
+    now: its state is saved and nothing more is measured.
     """
 
     device: torch.device
@@ -74,6 +75,7 @@ class Leg:
     stop_after_steps: int | None = None
     compile_cache: Path | None = None
     ranks: Ranks = Ranks()
+    is_cut: Callable[[], bool] = lambda: False
 
 
 def build(
@@ -287,7 +289,8 @@ class Run:
         try:
             while self.progress.step < last:
                 # The first rank's clock is everybody's; past the plan means stop.
-                fraction = self._ranks.agree(self._fraction() if now < deadline_s else 1.0)
+                ends = now >= deadline_s or self._leg.is_cut()
+                fraction = self._ranks.agree(1.0 if ends else self._fraction())
                 if fraction >= 1:
                     break
                 views += self.step(fraction)
@@ -306,7 +309,8 @@ class Run:
                     validated = time.monotonic()
         finally:
             self.save()
-        self.validate()
+        if not self._leg.is_cut():
+            self.validate()
 
 
 def train(config: TrainConfig, leg: Leg) -> Progress:
