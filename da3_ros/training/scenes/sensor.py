@@ -62,7 +62,7 @@ TRAINING_SENSOR = SensorConfig(
     read_noise=0.008,
     metering=0.75,
     clipping=1.0,
-    contrast=0.8,
+    contrast=1.0,
     saturation=0.4,
 )
 DEMO_SENSOR = SensorConfig(vignette=0.12, shot_noise=0.006, read_noise=0.001, metering=0.6)
