@@ -21,9 +21,7 @@ import torch
 from torch import Tensor
 
 FAR_M = 80.0
-COMPRESSED_SHARE = 0.6
-# Surfaces are repainted by texture, so that the parts of one thing stay alike; in so many ways.
-PAINTS = 61
+COMPRESSED_SHARE = 0.5
 
 Renderer = Callable[..., object]
 
@@ -61,15 +59,14 @@ def normalise(pictures: Tensor) -> Tensor:
 
 
 def repaint(scenes: Scenes) -> Scenes:
-    """Give materials other tints and lamps another strength: a scene looks new each time."""
-    device, count = scenes.tint.device, len(scenes)
-    shade = 0.6 + 0.7 * torch.rand((count, PAINTS, 1), device=device)
-    hue = 0.92 + 0.16 * torch.rand((count, PAINTS, 3), device=device)
-    own = (scenes.texture % PAINTS)[..., None].expand(-1, -1, 3)  # (B, R, 3)
+    """Give surfaces other tints and lamps another strength: a scene looks new each time."""
+    device = scenes.tint.device
+    shade = 0.6 + 0.7 * torch.rand((*scenes.tint.shape[:2], 1), device=device)
+    hue = 0.8 + 0.4 * torch.rand(scenes.tint.shape, device=device)
     strength = 0.6 + 0.8 * torch.rand((*scenes.light_colour.shape[:2], 1), device=device)
     return replace(
         scenes,
-        tint=scenes.tint * (shade * hue).gather(1, own.long()),
+        tint=scenes.tint * shade * hue,
         light_colour=scenes.light_colour * strength,
     )
 
