@@ -4,7 +4,7 @@ Keyframes: the views that the map is made of, and the rule that says which frame
 Shapes: H W network image.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from da3_ros.config import KeyframeConfig
@@ -16,10 +16,12 @@ import torch
 
 # Observations after which a running average keeps a constant weight, so that it can still follow.
 _MAX_OBSERVATIONS = 10
+# Overlap by which another keyframe must be better than the reference to take its place.
+_REFERENCE_HYSTERESIS = 0.1
 # A point this much farther than what the keyframe sees there is hidden behind it.
 _OCCLUSION = 1.15
 # Points of the newest frame that the overlap is measured with, at most.
-_OVERLAP_SAMPLES = 2000
+_OVERLAP_SAMPLES = 800
 
 
 @dataclass(eq=False)
@@ -53,10 +55,9 @@ class Keyframe:
         seen = torch.isfinite(depth) & (depth > 0)
         refined = torch.exp((1 - share) * self.depth.log() + share * depth.log())
         self.depth = torch.where(seen, refined, self.depth)
-        self.weight = torch.where(seen, self.weight + confidence, self.weight)
+        collected = torch.minimum(self.weight + confidence, _MAX_OBSERVATIONS * confidence)
+        self.weight = torch.where(seen, collected, self.weight)
         self.observations += 1
-        if self.observations > _MAX_OBSERVATIONS:
-            self.weight = self.weight * (_MAX_OBSERVATIONS / (_MAX_OBSERVATIONS + 1))
         weight = 1.0 / min(self.observations, _MAX_OBSERVATIONS)
         self.map_from_camera = blend(self.map_from_camera, map_from_camera, weight)
 
@@ -137,9 +138,17 @@ class KeyframeRule:
             for c in to_keyframes
         )
 
-    def is_reference_behind(self, to_reference: Covisibility) -> bool:
-        """Tell whether the view has left what the reference sees."""
-        return to_reference.overlap < self._config.min_reference_overlap
+    def next_reference(self, overlaps: Sequence[float]) -> int:
+        """
+        Return which keyframe should be the reference, given how much each sees of a view.
+
+        ``overlaps[0]`` is that of the one that is it. It stays until it sees too little of the
+        view and another sees clearly more, so that the gauge does not flicker between two.
+        """
+        best = max(range(len(overlaps)), key=overlaps.__getitem__)
+        is_behind = overlaps[0] < self._config.min_reference_overlap
+        is_better = overlaps[best] > overlaps[0] + _REFERENCE_HYSTERESIS
+        return best if is_behind and is_better else 0
 
 
 def overlap_points(

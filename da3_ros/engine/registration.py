@@ -11,7 +11,7 @@ straight is as well placed as any other; a fit of camera centres would be degene
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from da3_ros.engine.keyframes import Keyframe
+from da3_ros.engine.keyframes import Keyframe, sample_points
 from da3_ros.engine.runner import WindowPrediction
 from da3_ros.errors import RegistrationError
 from da3_ros.geometry.alignment import (
@@ -25,9 +25,19 @@ from da3_ros.geometry.transforms import Sim3
 import numpy as np
 import torch
 
-# Pixels used of each keyframe, and the fewest in all that a window may be placed by.
-_SAMPLES = 2000
+# Pixels used of each keyframe's depth, the fewest in all that a window may be placed by, and the
+# points that stand for the scene in front of a camera.
+_SAMPLES = 500
 _MIN_SAMPLES = 50
+_SCENE_POINTS = 60
+# Steps of reweighting: to know the rotation for the scale, and to the end.
+_FIRST_ITERATIONS = 3
+_ITERATIONS = 6
+# Errors that a view's depth has as a whole, relative, and that its camera's centre has, as a share
+# of the distance to the scene; the latter is a guess that counts as so many measurements.
+_RATIO_SIGMA = 0.015
+_CENTRE_SIGMA = 0.007
+_PRIOR_VIEWS = 6
 # Depth errors are smooth over about a patch of the network, so a patch is one independent sample.
 _PATCH_PIXELS = 14 * 14
 # Points whose error is below this share of their range agree with the map.
@@ -91,20 +101,17 @@ def register(prediction: WindowPrediction, shared: Sequence[tuple[int, Keyframe]
             f'The window shares {len(depth)} pixels with valid depth with the map; '
             f'expected at least {_MIN_SAMPLES}.'
         )
-    log_scale, spread = robust_location(map_depth.log() - depth.log(), weights)
-    scale = float(log_scale.exp())
     counts = [len(sample[1]) for sample in samples]
-    window_poses = [prediction.window_from_camera[slot] for slot, _ in shared]
-    map_poses = [keyframe.map_from_camera for _, keyframe in shared]
-    in_map = _placed(rays * map_depth[:, None], counts, map_poses)
-    ranges = (rays * map_depth[:, None]).norm(dim=1)
-    # The map's own depth, seen from where the window has the cameras: what is fitted is where the
-    # cameras are, weighed by the scene in front of them, and no error of depth can tilt it.
-    from_window = _placed(rays * map_depth[:, None] / scale, counts, window_poses)
-    rigid = robust_rigid(scale * from_window, in_map, weights, ranges)
-    map_from_window = Sim3(scale, rigid.rotation, rigid.translation)
+    log_ratio, spread = robust_location(map_depth.log() - depth.log(), weights)
+    window_poses = np.stack([prediction.window_from_camera[slot] for slot, _ in shared])
+    map_poses = np.stack([keyframe.map_from_camera for _, keyframe in shared])
+    scene = [_scene(keyframe) for _, keyframe in shared]
+    views = sum(count > 0 for count in counts)
+    map_from_window = _fit(scene, window_poses, map_poses, float(log_ratio), views)
     # How well the window agrees with the map is measured with its own depth.
+    in_map = _placed(rays * map_depth[:, None], counts, map_poses)
     in_window = _placed(rays * depth[:, None], counts, window_poses)
+    ranges = (rays * map_depth[:, None]).norm(dim=1)
     errors = (transformed(map_from_window, in_window) - in_map).norm(dim=1) / ranges
     sigma = sigma_of_norms(errors, weights)
     sampled = [k for (_, k), count in zip(shared, counts, strict=True) if count]
@@ -117,6 +124,83 @@ def register(prediction: WindowPrediction, shared: Sequence[tuple[int, Keyframe]
         points_in_map=in_map,
         point_information=independent / (sigma * ranges).square(),
     )
+
+
+def _fit(
+    scene: Sequence[torch.Tensor],
+    window_poses: np.ndarray,
+    map_poses: np.ndarray,
+    log_ratio: float,
+    views: int,
+) -> Sim3:
+    """
+    Return ``map_from_window`` from poses (K, 4, 4) of all keyframes and the ratio of depths.
+
+    ``scene`` holds what the map has in front of each keyframe, points (P, 3) in its camera. They
+    are put before the cameras as the window has them: what is fitted is where the cameras are,
+    weighed by the scene, and no error of depth can tilt it. ``log_ratio`` of map over window depth
+    comes from ``views`` views.
+    """
+    counts = [len(points) for points in scene]
+    points = torch.cat(list(scene))
+    ranges = points.norm(dim=1)
+    in_map = _placed(points, counts, map_poses)
+    turned = window_poses.copy()
+    turned[:, :3, 3] = 0.0
+    rotated = _placed(points, counts, turned)
+    owner = np.repeat(np.arange(len(counts)), counts)
+    centres = points.new_tensor(window_poses[owner, :3, 3])
+    median_ranges = np.array([float(x.norm(dim=1).median()) for x in scene])
+    scale = float(np.exp(log_ratio))
+    weights = torch.ones_like(ranges)
+    rigid = robust_rigid(rotated + scale * centres, in_map, weights, ranges, _FIRST_ITERATIONS)
+    moved = window_poses[:, :3, 3] @ rigid.rotation.T
+    log_scale = joint_log_scale(moved, map_poses[:, :3, 3], median_ranges, log_ratio, views)
+    scale = float(np.exp(log_scale))
+    rigid = robust_rigid(rotated + scale * centres, in_map, weights, ranges, _ITERATIONS)
+    return Sim3(scale, rigid.rotation, rigid.translation)
+
+
+def joint_log_scale(
+    window_centres: np.ndarray,
+    map_centres: np.ndarray,
+    ranges: np.ndarray,
+    log_ratio: float,
+    views: int,
+) -> float:
+    """
+    Return the logarithm of the scale that depths and distances between cameras agree on best.
+
+    Both are weighed by their information. That of the distances is what is left of them beyond
+    the noise of the centres, so a camera that stands still leaves the scale to the depths, and
+    noise, which makes distances longer, does not make the scale smaller.
+
+    Args:
+        window_centres: Camera centres (K, 3) in the window, already turned into the map's axes.
+        map_centres: The same cameras (K, 3) in the map.
+        ranges: Distance (K,) of the scene from each, in the map: errors of centres grow with it.
+        log_ratio: Logarithm of map over window depth.
+        views: Number of views that it was measured in.
+
+    """
+    weights = 1.0 / ranges**2
+    share = weights / weights.sum()
+    source = window_centres - share @ window_centres
+    target = map_centres - share @ map_centres
+    squares = float(weights @ np.sum(source**2, axis=1))
+    products = float(weights @ np.sum(source * target, axis=1))
+    scale = np.exp(log_ratio)
+    residual = float(weights @ np.sum((target - scale * source) ** 2, axis=1))
+    freedom = 3 * (len(ranges) - 1)
+    variance = (residual + _PRIOR_VIEWS * _CENTRE_SIGMA**2) / (freedom + _PRIOR_VIEWS)
+    # Less what noise of the window's centres adds to their squares.
+    true_squares = squares - residual / scale**2
+    information = scale**2 * true_squares / variance
+    if information <= freedom or products <= 0:
+        return log_ratio
+    by_depth = views / _RATIO_SIGMA**2
+    by_distance = np.log(products / true_squares)
+    return float((by_depth * log_ratio + information * by_distance) / (by_depth + information))
 
 
 def refine(
@@ -157,6 +241,11 @@ def _sample(
     # The network's confidence is 1 + exp(.): what it adds to 1 is what it knows.
     weights = (prediction.confidence[slot, v, u] - 1.0).clamp_min(1e-3)
     return tuple(x[valid].double() for x in (rays, depth, map_depth, weights))
+
+
+def _scene(keyframe: Keyframe) -> torch.Tensor:
+    """Return points (P, 3) in a keyframe's camera that stand for what the map has before it."""
+    return sample_points(keyframe.depth, keyframe.intrinsics, _SCENE_POINTS).double()
 
 
 def _placed(

@@ -331,10 +331,9 @@ class StreamingEngine:
         to_keyframes = [covisibility(points, candidate.map_from_camera, k) for k in self._window]
         if not self._rule.is_new(to_keyframes):
             return False
-        left = self._window.add(candidate)
-        if to_keyframes and self._rule.is_reference_behind(to_keyframes[0]):
-            left += self._window.move_reference()
-        for keyframe in left:
+        overlaps = [c.overlap for c in to_keyframes]
+        reference = self._rule.next_reference(overlaps) if overlaps else 0
+        for keyframe in self._window.add(candidate, overlaps, reference):
             keyframe.archive()
         self._map.append(candidate)
         if len(self._map) > self._config.keyframe.max_count:

@@ -1,6 +1,6 @@
 """The views that go through the network together: a pinned reference and a ring of keyframes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from da3_ros.engine.keyframes import Keyframe
 from da3_ros.engine.plan import Capacity
@@ -8,10 +8,10 @@ from da3_ros.engine.plan import Capacity
 
 class Window:
     """
-    The reference at slot 0 and the youngest keyframes behind it; new frames join last.
+    The reference at slot 0 and the keyframes that see the same place; new frames join last.
 
-    Source views have no order inside the network (spec §13), so the ring is never re-sorted; only
-    the reference's role matters: it fixes the gauge.
+    Source views have no order inside the network (spec §13); only the reference's role matters: it
+    fixes the gauge.
     """
 
     def __init__(self, size: int, refreshed: int) -> None:
@@ -70,18 +70,27 @@ class Window:
             for known in others
         ]
 
-    def add(self, keyframe: Keyframe) -> list[Keyframe]:
-        """Append a keyframe, the first one as the reference; return those that had to leave."""
-        self._keyframes.append(keyframe)
-        # One slot is always the newest frame's.
-        excess = max(0, len(self._keyframes) - max(2, self._size - 1))
-        evicted = self._keyframes[1 : 1 + excess]
-        del self._keyframes[1 : 1 + excess]
-        return evicted
+    def add(
+        self, keyframe: Keyframe, overlaps: Sequence[float] = (), reference: int = 0
+    ) -> list[Keyframe]:
+        """
+        Take in a keyframe, the first one as the reference, and return those that had to leave.
 
-    def move_reference(self) -> list[Keyframe]:
-        """Make the oldest other keyframe the reference; return the one before, if there is one."""
-        return [self._keyframes.pop(0)] if len(self._keyframes) > 1 else []
+        ``overlaps`` says how much of it each keyframe held sees: of a full window those leave that
+        see least of what is seen now, the oldest of equal ones, and never the reference.
+        ``reference`` is the position of the keyframe that is to be it from now on; the one before
+        stays as one of the others.
+        """
+        held = list(zip(self._keyframes, overlaps, strict=True))
+        if held:
+            held.insert(0, held.pop(reference))
+        evicted = []
+        # One slot is always the newest frame's.
+        while len(held) + 1 > max(2, self._size - 1):
+            least = min(range(1, len(held)), key=lambda i: held[i][1])
+            evicted.append(held.pop(least)[0])
+        self._keyframes = [k for k, _ in held] + [keyframe]
+        return evicted
 
     def clear(self) -> None:
         """Forget all views."""

@@ -72,28 +72,36 @@ def test_rule_keeps_what_is_new() -> None:
     assert rule.is_new([Covisibility(0.5, 1.0)])
     assert rule.is_new([Covisibility(0.9, 9.0)])
     assert not rule.is_new([Covisibility(0.1, 1.0), Covisibility(0.9, 1.0)])
-    assert rule.is_reference_behind(Covisibility(0.1, 1.0))
-    assert not rule.is_reference_behind(Covisibility(0.2, 1.0))
 
 
-def test_window_pins_the_reference_and_drops_the_oldest_other() -> None:
+def test_reference_stays_until_another_sees_clearly_more() -> None:
+    rule = KeyframeRule(KeyframeConfig(min_reference_overlap=0.5))
+    assert rule.next_reference([0.6, 0.9]) == 0
+    assert rule.next_reference([0.4, 0.45, 0.3]) == 0
+    assert rule.next_reference([0.4, 0.6, 0.8]) == 2
+    assert rule.next_reference([0.1]) == 0
+
+
+def test_window_pins_the_reference_and_drops_the_oldest_of_equal_others() -> None:
     window = Window(4, 2)
-    frames = [keyframe(pose_at([0, 0, 0]), key) for key in range(6)]
-    left = [k.view.key for f in frames for k in window.add(f)]
-    assert left == [1, 2, 3]
+    frames = [keyframe(pose_at([0, 0, 0]), i) for i in (0, 1, 2, 4, 5)]
+    left = [k.view.key for f in frames for k in window.add(f, [0.5] * len(window))]
+    assert left == [1, 2]
     assert [k.view.key for k in window] == [0, 4, 5]
     assert [k.view.key for k in window.select(1)] == [0, 4, 5]
     assert [k.view.key for k in window.select(2)] == [0, 5]
     assert [k.view.key for k in window.select(9)] == [0]
-    assert [k.view.key for k in window.move_reference()] == [0]
-    assert [k.view.key for k in window] == [4, 5]
 
 
-def test_reference_stays_when_there_is_no_other() -> None:
-    window = Window(2, 1)
-    window.add(keyframe(pose_at([0, 0, 0]), 7))
-    assert window.move_reference() == []
-    assert len(window) == 1
+def test_window_keeps_who_sees_the_same_place_and_the_reference_of_before() -> None:
+    window = Window(5, 2)
+    for i in range(4):
+        window.add(keyframe(pose_at([0, 0, 0]), i), [0.5] * i)
+    left = window.add(keyframe(pose_at([0, 0, 0]), 4), [0.3, 0.9, 0.1, 0.7], reference=1)
+    assert [k.view.key for k in left] == [2]
+    assert [k.view.key for k in window] == [1, 0, 3, 4]
+    left = window.add(keyframe(pose_at([0, 0, 0]), 5), [0.0, 0.9, 0.9, 0.9])
+    assert window.reference.view.key == 1 and [k.view.key for k in left] == [0]
 
 
 def test_depth_is_for_the_reference_the_new_and_the_others_in_turn() -> None:

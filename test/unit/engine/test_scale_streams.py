@@ -35,7 +35,7 @@ CONFIG = replaced(
     {
         'device': 'cpu',
         'resolution': SIZE[0],
-        'keyframe.max_overlap': 0.9,
+        'keyframe.max_overlap': 0.92,
         'keyframe.min_parallax_deg': 3.0,
     },
 )

@@ -45,7 +45,7 @@ def test_ate_does_not_depend_on_the_gauge(seed, random_poses, noisy):
     a, b = trajectory_errors(estimated, true), trajectory_errors(moved, true)
     assert a.ate_rmse_m == pytest.approx(b.ate_rmse_m, rel=1e-6)
     assert a.rotation_deg == pytest.approx(b.rotation_deg, rel=1e-6)
-    assert 0.02 < a.ate_rmse_m < 0.2
+    assert 0.02 < a.ate_rmse_m < 0.35
 
 
 def test_rigid_alignment_keeps_a_wrong_scale(random_poses):
