@@ -7,7 +7,7 @@ from da3_ros.ros.statistics import Statistics
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
 # Every drop of a network slower than its camera is one of these: worth counting, not warning of.
-EXPECTED_REASONS = ('frame_superseded', 'frame_deactivated')
+EXPECTED_REASONS = ('frame_superseded', 'frame_deactivated', 'publish_deactivated')
 
 
 class DropLog:

@@ -1,4 +1,4 @@
-"""The thread that owns the engine: messages in, frames pushed, results handed out."""
+"""The thread that owns the engine: messages in, frames pushed, results to the outbox."""
 
 from collections.abc import Callable, Mapping
 import threading
@@ -12,6 +12,7 @@ from da3_ros.errors import Da3Error, FrameError
 from da3_ros.ros.cameras import CameraInput
 from da3_ros.ros.drops import DropLog
 from da3_ros.ros.inbox import Inbox
+from da3_ros.ros.outbox import Outbox, Parcel
 from da3_ros.ros.publishers import Outputs
 from da3_ros.ros.robot import RosRobot
 from da3_ros.ros.statistics import Statistics
@@ -45,7 +46,6 @@ class Worker:
         self._engine = engine
         self._robot = robot
         self._cameras = cameras
-        self._outputs = outputs
         self._statistics = statistics
         self._drops = drops
         self._logger = logger
@@ -54,7 +54,7 @@ class Worker:
         self._unsettled = 0  # messages of the current set that are not yet counted anywhere
         self.newest_stamp_ns = 0
         self._inbox = Inbox()
-        self._publishing = threading.Lock()
+        self._outbox = Outbox(engine, outputs, statistics, drops)
         # A daemon: a network that hangs must not keep the process from ending.
         self._thread = threading.Thread(target=self._run, name='da3_worker', daemon=True)
         self._thread.start()
@@ -85,7 +85,8 @@ class Worker:
         self._config = config
 
     def resume(self) -> None:
-        """Take images."""
+        """Take images and publish."""
+        self._outbox.open()
         self._inbox.open()
 
     def pause(self) -> None:
@@ -93,16 +94,17 @@ class Worker:
         waiting = self._inbox.close()
         if waiting:
             self._drops.drop('frame_deactivated', count=waiting)
-        with self._publishing:
-            pass  # whoever publishes now is done; whoever comes later sees the closed inbox
+        self._outbox.close()
 
     def stop(self, timeout_s: float) -> bool:
-        """End the thread; False when it is still inside the network after ``timeout_s``."""
+        """End both threads; False when one is still busy after ``timeout_s``."""
+        end = time.monotonic() + timeout_s
         self.pause()
         for orphan in self._inbox.shut():
             orphan()
         self._thread.join(timeout_s)
-        return not self._thread.is_alive()
+        is_published = self._outbox.shut(max(end - time.monotonic(), 0.0))
+        return is_published and not self._thread.is_alive()
 
     @property
     def has_requests(self) -> bool:
@@ -123,10 +125,7 @@ class Worker:
 
     def _reset(self, engine: Engine) -> str:
         engine.reset()
-        with self._publishing:
-            if self._inbox.is_open:
-                self._outputs.publish_keyframes(engine.keyframes, self.newest_stamp_ns)
-                self._outputs.publish_status(engine, self.newest_stamp_ns)
+        self._outbox.put(Parcel(self._config, self.newest_stamp_ns, keyframes=engine.keyframes))
         return 'The map is forgotten; the next image starts a new one.'
 
     def _run(self) -> None:
@@ -139,8 +138,7 @@ class Worker:
                 if work.messages:
                     self._process(work.messages)
             except Exception:
-                reason = 'frame_error' if self._unsettled else 'publish_error'
-                self._drop(reason, traceback.format_exc(), max(self._unsettled, 1))
+                self._drop('frame_error', traceback.format_exc(), max(self._unsettled, 1))
 
     def _drop(self, reason: str, sentence: str, count: int) -> None:
         self._unsettled -= count
@@ -158,18 +156,20 @@ class Worker:
         frame_ids = {name: self._cameras[name].frame_id(m) for name, m in messages.items()}
         self._robot.learn(frame_ids)
         update = self._push(frames) if frames else None
-        with self._publishing:
-            if not self._inbox.is_open:
-                return
-            if update is not None:
-                start = time.perf_counter()
-                self._outputs.publish(update, frame_ids, config)
-                if update.keyframes_changed or update.was_reset:
-                    self._outputs.publish_keyframes(self._engine.keyframes, self.newest_stamp_ns)
-                publish_ms = (time.perf_counter() - start) * 1e3
-                stages = {'convert': convert_ms, **update.status.stage_ms, 'publish': publish_ms}
-                self._statistics.time(stages)
-            self._outputs.publish_status(self._engine, self.newest_stamp_ns)
+        if update is None:
+            self._outbox.put(Parcel(config, self.newest_stamp_ns))
+            return
+        has_moved = update.keyframes_changed or update.was_reset
+        self._outbox.put(
+            Parcel(
+                config,
+                self.newest_stamp_ns,
+                update,
+                frame_ids,
+                self._engine.keyframes if has_moved else None,
+                {'convert': convert_ms, **update.status.stage_ms},
+            )
+        )
 
     def _frames(self, messages: Mapping[str, Any]) -> list[Frame]:
         """Return the messages that are usable images."""

@@ -10,7 +10,7 @@ import fake_engine
 from nav_msgs.msg import Odometry
 import numpy as np
 import pytest
-from rig import CAMERA_TOPICS, FRAME_ID, HEIGHT, image, K, Rig, WIDTH
+from rig import CAMERA_TOPICS, FRAME_ID, HEIGHT, image, K, Rig, wait_for, WIDTH
 from sensor_msgs.msg import Image, PointCloud2
 from sensor_msgs_py.point_cloud2 import read_points
 from std_msgs.msg import Header
@@ -181,9 +181,11 @@ def test_nothing_is_made_for_topics_that_nobody_hears(
         monkeypatch.setattr(f'da3_ros.ros.publishers.{name}', spy)
     rig = make_rig()
     rig.send()
+    wait_for(lambda: rig.counts().frames_published == 1, 'the first to be published')
     assert made == []
     rig.listen('depth/camera_info')
     rig.send()
+    wait_for(lambda: rig.counts().frames_published == 2, 'the second to be published')
     assert made == ['depth_to_image']
     assert len(rig.heard('depth/camera_info')) == 1
 

@@ -1,0 +1,140 @@
+"""What is published, in which order, and who waits, when publishing is slow."""
+
+from collections.abc import Callable, Iterator
+import threading
+from types import SimpleNamespace
+
+from da3_ros.config import NodeConfig
+from da3_ros.engine import EngineStatus, Update
+from da3_ros.ros.drops import DropLog
+from da3_ros.ros.outbox import Outbox, Parcel
+from da3_ros.ros.statistics import Statistics
+import pytest
+from rclpy.logging import get_logger
+from rig import Rig, wait_for
+
+MOVED = ('a keyframe',)
+
+
+class SlowOutputs:
+    """Notes what is published; ``gate`` holds each update while it is cleared."""
+
+    def __init__(self) -> None:
+        self.gate = threading.Event()
+        self.is_busy = False
+        self.raises: Exception | None = None
+        self.said: list[tuple] = []
+
+    def publish(self, update: Update, frame_ids: dict, config: NodeConfig) -> None:
+        self.is_busy = True
+        assert self.gate.wait(10)
+        if self.raises is not None:
+            error, self.raises = self.raises, None
+            raise error
+        self.said.append(('views', *(view for view in update.views)))
+
+    def publish_keyframes(self, keyframes: tuple, stamp: int) -> None:
+        self.said.append(('keyframes', keyframes, stamp))
+
+    def publish_status(self, engine: object, stamp: int) -> None:
+        self.said.append(('status', stamp))
+
+
+def parcel(stamp: int, **fields: object) -> Parcel:
+    """Return a parcel whose only view is its stamp."""
+    fields = {'update': Update((stamp,), EngineStatus())} | fields
+    return Parcel(NodeConfig(), stamp, **fields)
+
+
+@pytest.fixture
+def parts() -> Iterator[SimpleNamespace]:
+    statistics, outputs = Statistics(), SlowOutputs()
+    outbox = Outbox(None, outputs, statistics, DropLog(statistics, get_logger('test')))
+    outbox.open()
+    yield SimpleNamespace(
+        outbox=outbox, outputs=outputs, drops=lambda: statistics.snapshot().drops
+    )
+    outputs.gate.set()
+    assert outbox.shut(5.0)
+
+
+def wait_for_status(outputs: SlowOutputs, stamp: int) -> None:
+    wait_for(lambda: ('status', stamp) in outputs.said, f'the status at {stamp}')
+
+
+def test_everything_is_published_in_order(parts: SimpleNamespace) -> None:
+    """One parcel may wait; whoever brings the next one waits, too."""
+    outbox, outputs = parts.outbox, parts.outputs
+    outbox.put(parcel(1))
+    wait_for(lambda: outputs.is_busy, 'the first to be taken')
+    outbox.put(parcel(2, keyframes=MOVED))
+    third = threading.Thread(target=outbox.put, args=(parcel(3, update=None),))
+    third.start()
+    third.join(0.1)
+    assert third.is_alive()
+    outputs.gate.set()
+    wait_for_status(outputs, 3)
+    assert outputs.said == [
+        ('views', 1),
+        ('status', 1),
+        ('views', 2),
+        ('keyframes', MOVED, 2),
+        ('status', 2),
+        ('status', 3),
+    ]
+    assert parts.drops() == {}
+
+
+def test_nothing_is_published_after_closing(parts: SimpleNamespace) -> None:
+    """Closing waits for what is being published and forgets the rest; nobody waits on."""
+    outbox, outputs = parts.outbox, parts.outputs
+    outbox.put(parcel(1))
+    wait_for(lambda: outputs.is_busy, 'the first to be taken')
+    outbox.put(parcel(2))
+    late = threading.Thread(target=outbox.put, args=(parcel(2),))
+    late.start()
+    closer = threading.Thread(target=outbox.close)
+    closer.start()
+    closer.join(0.1)
+    assert closer.is_alive()
+    late.join(5)
+    assert not late.is_alive()
+    outputs.gate.set()
+    closer.join(5)
+    assert outputs.said == [('views', 1), ('status', 1)]
+    outbox.put(parcel(3))
+    assert parts.drops() == {'publish_deactivated': 1}
+    outbox.open()
+    outbox.put(parcel(4))
+    wait_for_status(outputs, 4)
+    assert ('views', 3) not in outputs.said
+
+
+def test_an_error_is_counted_and_survived(parts: SimpleNamespace) -> None:
+    outbox, outputs = parts.outbox, parts.outputs
+    outputs.raises = ValueError('no such topic')
+    outputs.gate.set()
+    outbox.put(parcel(1))
+    wait_for(lambda: parts.drops() == {'publish_error': 1}, 'the drop')
+    outbox.put(parcel(2))
+    wait_for_status(outputs, 2)
+
+
+def test_the_engine_does_not_wait_for_subscribers(
+    make_rig: Callable[..., Rig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next frame is in the network while the one before is still going out."""
+    gate, threads = threading.Event(), []
+
+    def publish(*_: object) -> None:
+        threads.append(threading.current_thread().name)
+        assert gate.wait(10)
+
+    monkeypatch.setattr('da3_ros.ros.publishers.Outputs.publish', publish)
+    rig = make_rig()
+    for count in (1, 2):
+        rig.send()
+        wait_for(lambda count=count: rig.counts().frames_processed == count, 'the engine')
+    gate.set()
+    wait_for(lambda: len(threads) == 2, 'both to be published')
+    assert set(threads) == {'da3_publisher'}
