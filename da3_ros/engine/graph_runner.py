@@ -33,24 +33,15 @@ class GraphRunner:
     """
 
     def __init__(
-        self,
-        net: AnyViewNetwork,
-        views: int,
-        graphs: bool = True,
-        compiled: bool = False,
-        fused: bool = False,
+        self, net: AnyViewNetwork, views: int, graphs: bool = True, compiled: bool = False
     ) -> None:
         """
         Take a network on its device, and the size of the window.
 
         ``graphs`` captures CUDA graphs where there is a GPU; ``compiled`` compiles the network's
-        blocks, ``fused`` runs them with kernels of our own, which needs Triton; both in place.
+        blocks, in place.
         """
         self._net = compile_network(net) if compiled else net
-        if fused:
-            from da3_ros.model.fused import fuse_network  # Triton comes with PyTorch for GPUs only
-
-            fuse_network(net)
         self._device = net.backbone.cls_token.device
         self._graphs = graphs and self._device.type == 'cuda'
         if self._device.type == 'cuda':  # on a CPU it makes no difference

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 RESULTS = Path('benchmarks/results')
 MODELS = ('embedded', 'small', 'base', 'large', 'giant')
-_RUNNERS = ('eager', 'cached', 'fused', 'compiled')
+_RUNNERS = ('eager', 'cached', 'fused', 'epilogue', 'compiled')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

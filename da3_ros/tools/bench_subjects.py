@@ -175,7 +175,11 @@ def make_runner(name: str, case: Case, net: AnyViewNetwork) -> Runner:
     """Return the runner of a name in the table, prepared for the full window of a case."""
     if name == 'eager':
         return EagerRunner(net)
-    runner = GraphRunner(net, case.views, compiled=name == 'compiled', fused=name == 'fused')
+    if name in ('fused', 'epilogue'):
+        from da3_ros.model.fused import fuse_network  # Triton comes with PyTorch for GPUs only
+
+        fuse_network(net, gelu_epilogue=name == 'epilogue')
+    runner = GraphRunner(net, case.views, compiled=name == 'compiled')
     runner.prepare((case.height, case.width), [Capacity(case.views, case.dense, case.new)])
     return runner
 
