@@ -180,7 +180,12 @@ def row(
         for reason, count in zip(after.drop_reasons, after.drop_counts, strict=True)
         if count > earlier.get(reason, 0)
     }
+    import torch
+
+    has_gpu = torch.cuda.is_available()
     return {
+        'device': torch.cuda.get_device_name() if has_gpu else f'CPU, {os.cpu_count()} cores',
+        'date': time.strftime('%Y-%m-%d'),
         'model': model,
         'size': 'x'.join(map(str, arguments.size)),
         'rate_hz': arguments.rate,
