@@ -15,13 +15,13 @@ import numpy as np
 import torch
 
 # Observations after which a running average keeps a constant weight, so that it can still follow.
-_MAX_OBSERVATIONS = 10
+_MAX_OBSERVATIONS = 30
 # Overlap by which another keyframe must be better than the reference to take its place.
 _REFERENCE_HYSTERESIS = 0.1
 # A point this much farther than what the keyframe sees there is hidden behind it.
 _OCCLUSION = 1.15
 # Points of the newest frame that the overlap is measured with, at most.
-_OVERLAP_SAMPLES = 800
+_OVERLAP_SAMPLES = 500
 
 
 @dataclass(eq=False)

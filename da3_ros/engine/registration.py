@@ -29,10 +29,10 @@ import torch
 # points that stand for the scene in front of a camera.
 _SAMPLES = 500
 _MIN_SAMPLES = 50
-_SCENE_POINTS = 60
+_SCENE_POINTS = 40
 # Steps of reweighting: to know the rotation for the scale, and to the end.
-_FIRST_ITERATIONS = 3
-_ITERATIONS = 6
+_FIRST_ITERATIONS = 2
+_ITERATIONS = 4
 # Errors that a view's depth has as a whole, relative, and that its camera's centre has, as a share
 # of the distance to the scene; the latter is a guess that counts as so many measurements.
 _RATIO_SIGMA = 0.015
@@ -107,7 +107,10 @@ def register(prediction: WindowPrediction, shared: Sequence[tuple[int, Keyframe]
     map_poses = np.stack([keyframe.map_from_camera for _, keyframe in shared])
     scene = [_scene(keyframe) for _, keyframe in shared]
     views = sum(count > 0 for count in counts)
-    map_from_window = _fit(scene, window_poses, map_poses, float(log_ratio), views)
+    # A pose that the map has from few windows is itself as uncertain as this window's.
+    looks = np.array([keyframe.observations for _, keyframe in shared])
+    trust = looks / (looks + 1.0)
+    map_from_window = _fit(scene, trust, window_poses, map_poses, float(log_ratio), views)
     # How well the window agrees with the map is measured with its own depth.
     in_map = _placed(rays * map_depth[:, None], counts, map_poses)
     in_window = _placed(rays * depth[:, None], counts, window_poses)
@@ -128,6 +131,7 @@ def register(prediction: WindowPrediction, shared: Sequence[tuple[int, Keyframe]
 
 def _fit(
     scene: Sequence[torch.Tensor],
+    trust: np.ndarray,
     window_poses: np.ndarray,
     map_poses: np.ndarray,
     log_ratio: float,
@@ -138,8 +142,8 @@ def _fit(
 
     ``scene`` holds what the map has in front of each keyframe, points (P, 3) in its camera. They
     are put before the cameras as the window has them: what is fitted is where the cameras are,
-    weighed by the scene, and no error of depth can tilt it. ``log_ratio`` of map over window depth
-    comes from ``views`` views.
+    weighed by the scene and by ``trust`` (K,), and no error of depth can tilt it. ``log_ratio`` of
+    map over window depth comes from ``views`` views.
     """
     counts = [len(points) for points in scene]
     points = torch.cat(list(scene))
@@ -151,11 +155,12 @@ def _fit(
     owner = np.repeat(np.arange(len(counts)), counts)
     centres = points.new_tensor(window_poses[owner, :3, 3])
     median_ranges = np.array([float(x.norm(dim=1).median()) for x in scene])
+    centre_weights = trust / median_ranges**2
     scale = float(np.exp(log_ratio))
-    weights = torch.ones_like(ranges)
+    weights = points.new_tensor(trust[owner])
     rigid = robust_rigid(rotated + scale * centres, in_map, weights, ranges, _FIRST_ITERATIONS)
     moved = window_poses[:, :3, 3] @ rigid.rotation.T
-    log_scale = joint_log_scale(moved, map_poses[:, :3, 3], median_ranges, log_ratio, views)
+    log_scale = joint_log_scale(moved, map_poses[:, :3, 3], centre_weights, log_ratio, views)
     scale = float(np.exp(log_scale))
     rigid = robust_rigid(rotated + scale * centres, in_map, weights, ranges, _ITERATIONS)
     return Sim3(scale, rigid.rotation, rigid.translation)
@@ -164,7 +169,7 @@ def _fit(
 def joint_log_scale(
     window_centres: np.ndarray,
     map_centres: np.ndarray,
-    ranges: np.ndarray,
+    weights: np.ndarray,
     log_ratio: float,
     views: int,
 ) -> float:
@@ -178,12 +183,12 @@ def joint_log_scale(
     Args:
         window_centres: Camera centres (K, 3) in the window, already turned into the map's axes.
         map_centres: The same cameras (K, 3) in the map.
-        ranges: Distance (K,) of the scene from each, in the map: errors of centres grow with it.
+        weights: Of each centre (K,), 1 / range² to the scene for one that is as sure as any: its
+            errors grow with that distance.
         log_ratio: Logarithm of map over window depth.
         views: Number of views that it was measured in.
 
     """
-    weights = 1.0 / ranges**2
     share = weights / weights.sum()
     source = window_centres - share @ window_centres
     target = map_centres - share @ map_centres
@@ -191,7 +196,7 @@ def joint_log_scale(
     products = float(weights @ np.sum(source * target, axis=1))
     scale = np.exp(log_ratio)
     residual = float(weights @ np.sum((target - scale * source) ** 2, axis=1))
-    freedom = 3 * (len(ranges) - 1)
+    freedom = 3 * (len(weights) - 1)
     variance = (residual + _PRIOR_VIEWS * _CENTRE_SIGMA**2) / (freedom + _PRIOR_VIEWS)
     # Less what noise of the window's centres adds to their squares.
     true_squares = squares - residual / scale**2
