@@ -42,8 +42,19 @@ class BagRecorder:
         self.counts: Counter[str] = Counter()
 
     def subscribe(self) -> bool:
-        """Subscribe to every topic that has a publisher by now; True when none is missing."""
-        for topic in self._types.keys() - self._subscriptions.keys():
+        """
+        Subscribe to every topic that has a publisher by now; True when none is missing.
+
+        The last one of ``types`` waits for all others. Discovery announces subscriptions in their
+        order, so once that topic is heard, its publisher knows of the others too: nothing that it
+        publishes on them from then on is lost.
+        """
+        *others, last = self._types
+        for topic in (*others, last):
+            if topic in self._subscriptions:
+                continue
+            if topic == last and len(self._subscriptions) < len(others):
+                continue
             publishers = self._node.get_publishers_info_by_topic(topic)
             if not publishers:
                 continue

@@ -33,7 +33,12 @@ OUTPUT_TYPES = {
 }
 # Of these there is one message for each processed frame.
 PER_FRAME_TOPICS = tuple(OUTPUT_TYPES)[:6]
+# Once this one is heard, all are recorded.
+LAST_TOPIC = tuple(OUTPUT_TYPES)[-1]
 
+# Messages that the node keeps for us on each topic: on a busy machine it takes DDS seconds to send
+# again what got lost, and by then a writer that keeps five has forgotten it.
+_KEPT = 100
 # How often waiting threads look whether the node still lives.
 _LOOK_S = 0.1
 # A node whose status stays the same for so long has nothing more to come; it sends one a second.
@@ -82,7 +87,7 @@ class Replay:
         with ExitStack() as stack:
             bag = stack.enter_context(BagReader(self.bag))
             writer = stack.enter_context(BagWriter(self.output))
-            parameters = {**self.parameters, 'use_sim_time': True}
+            parameters = {'qos.output_depth': _KEPT, **self.parameters, 'use_sim_time': True}
             process = NodeProcess(parameters, self.domain_id, self.log)
             stack.enter_context(process)
             node = stack.enter_context(_spinning_node(self.domain_id))
@@ -111,7 +116,7 @@ class Replay:
     ) -> None:
         """Wait until the node listens to us and we hear it: it is active and all is discovered."""
         deadline = time.monotonic() + self.ready_timeout_s
-        while not (recorder.subscribe() and '/status' in recorder.heard and player.is_heard()):
+        while not (recorder.subscribe() and LAST_TOPIC in recorder.heard and player.is_heard()):
             process.check()
             if time.monotonic() > deadline:
                 raise Da3Error(

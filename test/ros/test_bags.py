@@ -1,6 +1,7 @@
 """Bags in and out: every kind that ``da3 infer`` reads, what they keep, and the player's clock."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 from da3_ros.engine import Frame
@@ -9,10 +10,12 @@ from da3_ros.ros.bag import BagReader, BagWriter, write_bag
 from da3_ros.ros.camera_bag import BagCamera, write_camera_bag
 from da3_ros.ros.convert import byte_array, header_at, intrinsics_to_info, stamp_ns
 from da3_ros.ros.player import BagPlayer
+from da3_ros.ros.recorder import BagRecorder
 from da3_ros.tools.main import main
 import numpy as np
 import pytest
 import rclpy
+from rclpy.qos import QoSProfile
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import get_typestore, Stores
 from sensor_msgs.msg import CompressedImage, Image
@@ -199,3 +202,31 @@ def test_player_refuses_what_it_cannot_play(tmp_path):
         with pytest.raises(InputError, match='rate is 0'):
             BagPlayer(node, bag, ['/image'], rate=0.0)
     node.destroy_node()
+
+
+class Discovery:
+    """What a recorder asks of a node: who publishes by now, and which subscriptions it makes."""
+
+    def __init__(self) -> None:
+        self.published: set[str] = set()
+        self.subscribed: list[str] = []
+
+    def get_publishers_info_by_topic(self, topic: str) -> list[SimpleNamespace]:
+        found = SimpleNamespace(qos_profile=QoSProfile(depth=1))
+        return [found] if topic in self.published else []
+
+    def create_subscription(self, kind: type, topic: str, *_: object, **__: object) -> object:
+        self.subscribed.append(topic)
+        return object()
+
+
+def test_the_recorder_subscribes_to_its_last_topic_after_all_others(tmp_path):
+    node = Discovery()
+    types = dict.fromkeys(('/b', '/a', '/last'), 'sensor_msgs/msg/Image')
+    with BagWriter(tmp_path / 'bag') as writer:
+        recorder = BagRecorder(node, writer, types)
+        node.published = {'/last', '/b'}
+        assert not recorder.subscribe() and node.subscribed == ['/b']
+        node.published.add('/a')
+        assert recorder.subscribe() and node.subscribed == ['/b', '/a', '/last']
+        assert recorder.subscribe() and len(node.subscribed) == 3
