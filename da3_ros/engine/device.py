@@ -24,9 +24,10 @@ def resolve_device(name: str) -> torch.device:
     if name == 'auto':
         name = 'cuda' if torch.cuda.is_available() else 'cpu'
     device = torch.device(name)
-    if device.type == 'cuda':
-        device = torch.device('cuda', device.index or 0)
-    if device.type == 'cuda' and device.index >= torch.cuda.device_count():
+    if device.type != 'cuda':
+        return device
+    device = torch.device('cuda', device.index or 0)
+    if device.index >= torch.cuda.device_count():
         raise ConfigError(
             f"'device' is '{name}', but PyTorch {torch.__version__} sees "
             f'{torch.cuda.device_count()} CUDA devices; install a CUDA build and a driver for '

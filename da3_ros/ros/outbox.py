@@ -1,13 +1,13 @@
 """What waits to be published, and the thread that publishes it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 import threading
-import time
 import traceback
 
 from da3_ros.config import NodeConfig
 from da3_ros.engine import Engine, KeyframePose, Update
+from da3_ros.engine.stage_clock import StageClock
 from da3_ros.ros.drops import DropLog
 from da3_ros.ros.publishers import Outputs
 from da3_ros.ros.statistics import Statistics
@@ -109,9 +109,11 @@ class Outbox:
                 self._publishing.release()
 
     def _publish(self, parcel: Parcel) -> None:
-        publish_ms = _milliseconds(lambda: self._publish_map(parcel))
+        clock = StageClock()
+        self._publish_map(parcel)
+        clock.lap('publish')
         if parcel.update is not None:
-            self._statistics.time({**parcel.stage_ms, 'publish': publish_ms})
+            self._statistics.time({**parcel.stage_ms, **clock.stage_ms})
         self._outputs.publish_status(self._engine, parcel.stamp_ns)
 
     def _publish_map(self, parcel: Parcel) -> None:
@@ -119,9 +121,3 @@ class Outbox:
             self._outputs.publish(parcel.update, parcel.frame_ids, parcel.config)
         if parcel.keyframes is not None:
             self._outputs.publish_keyframes(parcel.keyframes, parcel.stamp_ns)
-
-
-def _milliseconds(action: Callable[[], None]) -> float:
-    start = time.perf_counter()
-    action()
-    return (time.perf_counter() - start) * 1e3

@@ -66,7 +66,9 @@ def _stop_signals() -> Iterator[Callable[[], bool]]:
     """
     Let the first SIGINT or SIGTERM end the sitting after the step in progress, its state saved.
 
-    Yields what tells whether it came. The second one does what it did before.
+    Raising in the middle of a step, as the other commands do, would leave processes that share a
+    run waiting for each other. Yields what tells whether a signal came; the second one does what
+    it did before.
     """
     asked = threading.Event()
 

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 
 from da3_ros.engine.keyframes import Keyframe
 from da3_ros.engine.scale.depths import cell_of, depth_ratio, DepthRatio, is_smooth
-from da3_ros.engine.scale.estimate import Readings, ScaleEstimate
 from da3_ros.engine.scale.robot import Robot
-from da3_ros.engine.scale.source import Evidence, ScaleSource
+from da3_ros.engine.scale.source import Evidence, ReadingSource
 import numpy as np
 import torch
 
@@ -23,7 +22,7 @@ _FLOOR = 0.005
 _WAITING = 8
 
 
-class DepthSensorSource(ScaleSource):
+class DepthSensorSource(ReadingSource):
     """
     Compares the depth of keyframes with points that a sensor measured at their stamps.
 
@@ -35,18 +34,11 @@ class DepthSensorSource(ScaleSource):
 
     def __init__(self, robot: Robot) -> None:
         """Take who has the sensor's points."""
-        super().__init__()
+        super().__init__(_FLOOR)
         self._robot = robot
-        self._readings = Readings(_FLOOR)
-        self._forget()
-
-    @property
-    def estimate(self) -> ScaleEstimate | None:
-        """What the readings add up to."""
-        return self._readings.estimate
 
     def _forget(self) -> None:
-        self._readings.clear()
+        super()._forget()
         self._waiting: deque[Keyframe] = deque(maxlen=_WAITING)
 
     def _take(self, views: Sequence[Keyframe], kept: Sequence[Keyframe]) -> Evidence:

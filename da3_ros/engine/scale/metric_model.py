@@ -7,8 +7,7 @@ from typing import Protocol
 from da3_ros.engine.keyframes import Keyframe
 from da3_ros.engine.runner import WindowView
 from da3_ros.engine.scale.depths import cell_of, depth_ratio
-from da3_ros.engine.scale.estimate import Readings, ScaleEstimate
-from da3_ros.engine.scale.source import Evidence, ScaleSource
+from da3_ros.engine.scale.source import Evidence, ReadingSource
 from da3_ros.geometry.rays import pixel_grid
 import numpy as np
 import torch
@@ -40,7 +39,7 @@ class MetricRunner(Protocol):
         ...
 
 
-class MetricModelSource(ScaleSource):
+class MetricModelSource(ReadingSource):
     """
     Compares the map's depth of keyframes with what a metric network says of them.
 
@@ -52,18 +51,11 @@ class MetricModelSource(ScaleSource):
 
     def __init__(self, runner: MetricRunner) -> None:
         """Take the network."""
-        super().__init__()
+        super().__init__(_FLOOR)
         self._runner = runner
-        self._readings = Readings(_FLOOR)
-        self._forget()
-
-    @property
-    def estimate(self) -> ScaleEstimate | None:
-        """What the readings add up to."""
-        return self._readings.estimate
 
     def _forget(self) -> None:
-        self._readings.clear()
+        super()._forget()
         self._skipped = 0
 
     def _take(self, views: Sequence[Keyframe], kept: Sequence[Keyframe]) -> Evidence:

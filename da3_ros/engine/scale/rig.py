@@ -8,9 +8,9 @@ import math
 from da3_ros.engine.keyframes import Keyframe
 from da3_ros.engine.scale.baselines import motion_ratios
 from da3_ros.engine.scale.depths import median_depth
-from da3_ros.engine.scale.estimate import combine, Readings, ScaleEstimate
+from da3_ros.engine.scale.estimate import combine
 from da3_ros.engine.scale.robot import Robot
-from da3_ros.engine.scale.source import Evidence, ScaleSource
+from da3_ros.engine.scale.source import Evidence, ReadingSource
 from da3_ros.geometry.transforms import invert
 import numpy as np
 
@@ -33,7 +33,7 @@ class _Placed:
     median_depth: float
 
 
-class RigSource(ScaleSource):
+class RigSource(ReadingSource):
     """
     Compares distances between cameras that see at about the same time with those in TF.
 
@@ -45,18 +45,11 @@ class RigSource(ScaleSource):
 
     def __init__(self, robot: Robot) -> None:
         """Take who knows the extrinsics."""
-        super().__init__()
+        super().__init__(_FLOOR)
         self._robot = robot
-        self._readings = Readings(_FLOOR)
-        self._forget()
-
-    @property
-    def estimate(self) -> ScaleEstimate | None:
-        """What the readings add up to."""
-        return self._readings.estimate
 
     def _forget(self) -> None:
-        self._readings.clear()
+        super()._forget()
         self._newest: dict[str, _Placed] = {}
         self._since_keyframe: list[tuple[float, float]] = []
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import enum
 
 from da3_ros.engine.keyframes import Keyframe
-from da3_ros.engine.scale.estimate import ScaleEstimate
+from da3_ros.engine.scale.estimate import Readings, ScaleEstimate
 
 
 class Evidence(enum.Enum):
@@ -62,3 +62,21 @@ class ScaleSource(ABC):
     @abstractmethod
     def _forget(self) -> None:
         """Forget all that was learned."""
+
+
+class ReadingSource(ScaleSource):
+    """A source whose estimate is what its newest ``_readings`` add up to."""
+
+    def __init__(self, floor: float) -> None:
+        """Start without readings; ``floor`` is the spread that no number of them gets below."""
+        super().__init__()
+        self._readings = Readings(floor)
+        self._forget()
+
+    @property
+    def estimate(self) -> ScaleEstimate | None:
+        """What the readings add up to."""
+        return self._readings.estimate
+
+    def _forget(self) -> None:
+        self._readings.clear()

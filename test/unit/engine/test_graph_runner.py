@@ -11,25 +11,14 @@ from da3_ros.engine.window import Window
 from da3_ros.geometry.transforms import rigid
 from da3_ros.model.da3 import AnyViewNetwork
 from da3_ros.model.presets import ModelConfig
+from doubles.miniatures import TINY
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 import torch
 
 K = np.array([[40.0, 0.0, 28.0], [0.0, 40.0, 21.0], [0.0, 0.0, 1.0]])
-EVEN = ModelConfig(
-    name='even',
-    embed_dim=128,
-    depth=10,
-    heads=2,
-    out_layers=(3, 5, 7, 9),
-    alt_start=2,
-    qk_norm_start=2,
-    rope_start=2,
-    head_features=16,
-    head_channels=(8, 16, 16, 16),
-    camera_encoder_depth=1,
-)
+EVEN = dataclasses.replace(TINY, name='even', embed_dim=128, heads=2)
 # As in the giant: no block knows of the role before views are mixed.
 ODD = dataclasses.replace(
     EVEN, name='odd', alt_start=3, qk_norm_start=3, rope_start=3, ffn='swiglu'
