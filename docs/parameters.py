@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 import sys
 
-from da3_ros.config import leaves, NodeConfig
+from da3_ros.config import NodeConfig
+from da3_ros.parameter_tree import leaves
 
 README = Path(__file__).parent.parent / 'README.md'
 BEGIN, END = '<!-- parameters: make docs -->\n', '<!-- end of parameters -->\n'

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from da3_ros.config import EngineConfig, replaced
+from da3_ros.config import EngineConfig
 from da3_ros.evaluation.simulated_robot import (
     RobotNoise,
     SimulatedMetricNetwork,
@@ -23,6 +23,7 @@ from da3_ros.evaluation.simulated_stream import FURNISHED_ROOM, Moment, play, wi
 from da3_ros.evaluation.simulator import NetworkSimulator, Noise
 from da3_ros.evaluation.truth import RoomTruth
 from da3_ros.geometry.transforms import rigid
+from da3_ros.parameter_tree import replaced
 import matplotlib
 import numpy as np
 import torch

@@ -1,7 +1,8 @@
 """What of the configuration may change while an engine runs."""
 
-from da3_ros.config import EngineConfig, leaves
+from da3_ros.config import EngineConfig
 from da3_ros.errors import ConfigError
+from da3_ros.parameter_tree import leaves
 
 
 def check_change(before: EngineConfig, after: EngineConfig) -> None:

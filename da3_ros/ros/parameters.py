@@ -5,8 +5,9 @@ import dataclasses
 import sys
 from typing import Any
 
-from da3_ros.config import leaves, NodeConfig, replaced
+from da3_ros.config import NodeConfig
 from da3_ros.errors import ConfigError
+from da3_ros.parameter_tree import leaves, replaced
 from rcl_interfaces.msg import (
     FloatingPointRange,
     IntegerRange,

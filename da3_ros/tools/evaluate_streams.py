@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import dataclasses
 import json
 
-from da3_ros.config import EngineConfig, replaced
+from da3_ros.config import EngineConfig
 from da3_ros.engine.device import resolve_device
 from da3_ros.engine.networks import load_networks
 from da3_ros.engine.runner import EagerRunner, Runner
@@ -20,6 +20,7 @@ from da3_ros.evaluation.footage import Footage
 from da3_ros.evaluation.simulator import NetworkSimulator, Noise, REALISTIC
 from da3_ros.evaluation.stitching import stitched_estimate
 from da3_ros.evaluation.stream_scores import score
+from da3_ros.parameter_tree import replaced
 from da3_ros.tools.options import configured
 from da3_ros.tools.stream_sources import streams
 import torch

@@ -3,8 +3,9 @@
 import argparse
 from typing import Any
 
-from da3_ros.config import Config, EngineConfig, leaves, replaced
+from da3_ros.config import EngineConfig
 from da3_ros.errors import ConfigError
+from da3_ros.parameter_tree import Config, leaves, replaced
 
 # Option: the parameter that it sets.
 _OPTIONS = {

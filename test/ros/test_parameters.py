@@ -4,7 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from da3_ros.config import leaves, NodeConfig
+from da3_ros.config import NodeConfig
+from da3_ros.parameter_tree import leaves
 import numpy as np
 import pytest
 from rcl_interfaces.msg import ParameterType, SetParametersResult

@@ -2,8 +2,9 @@
 
 import dataclasses
 
-from da3_ros.config import EngineConfig, leaves, NodeConfig, replaced
+from da3_ros.config import EngineConfig, NodeConfig
 from da3_ros.errors import ConfigError
+from da3_ros.parameter_tree import leaves, replaced
 import pytest
 
 

@@ -9,10 +9,11 @@ import sys
 import pytest
 
 PACKAGE = Path(__file__).parents[2] / 'da3_ros'
-# What each layer may import besides itself; any may import config and errors.
+# What each layer may import besides itself; any may import those of FOR_ALL.
 LAYERS = {
     '__init__': set(),
     'errors': set(),
+    'parameter_tree': set(),
     'config': set(),
     'geometry': set(),
     'evaluation': {'engine', 'geometry'},
@@ -22,7 +23,7 @@ LAYERS = {
     'ros': {'engine', 'geometry'},
     'tools': {'engine', 'evaluation', 'geometry', 'model', 'ros', 'training'},
 }
-FOR_ALL = {'config', 'errors'}
+FOR_ALL = {'config', 'errors', 'parameter_tree'}
 ROS_MODULES = {
     *('ament_index_python', 'cv_bridge', 'launch', 'launch_ros', 'message_filters', 'rclpy'),
     *('rosidl_runtime_py', 'sensor_msgs_py', 'tf2_py', 'tf2_ros', 'tf_transformations'),

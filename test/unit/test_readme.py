@@ -5,7 +5,8 @@ import re
 import subprocess
 import sys
 
-from da3_ros.config import leaves, NodeConfig
+from da3_ros.config import NodeConfig
+from da3_ros.parameter_tree import leaves
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / 'README.md').read_text()

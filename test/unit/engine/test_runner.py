@@ -2,12 +2,13 @@
 
 import dataclasses
 
-from da3_ros.config import EngineConfig, replaced
+from da3_ros.config import EngineConfig
 from da3_ros.engine import Frame, StreamingEngine
 from da3_ros.engine.runner import EagerRunner, WindowView
 from da3_ros.geometry.transforms import invert, rigid
 from da3_ros.model.da3 import AnyViewNetwork
 from da3_ros.model.presets import PRESETS
+from da3_ros.parameter_tree import replaced
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation

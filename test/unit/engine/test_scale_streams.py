@@ -4,7 +4,7 @@ from collections.abc import Sequence
 import dataclasses
 import itertools
 
-from da3_ros.config import EngineConfig, replaced
+from da3_ros.config import EngineConfig
 from da3_ros.engine import TrackingState
 from da3_ros.evaluation.simulated_robot import (
     RobotNoise,
@@ -21,6 +21,7 @@ from da3_ros.evaluation.simulated_stream import (
 from da3_ros.evaluation.simulator import NetworkSimulator, Noise
 from da3_ros.evaluation.truth import RoomTruth
 from da3_ros.geometry.transforms import rigid
+from da3_ros.parameter_tree import replaced
 import numpy as np
 import pytest
 import torch

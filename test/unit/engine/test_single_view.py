@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from da3_ros.config import EngineConfig, replaced
+from da3_ros.config import EngineConfig
 from da3_ros.engine import Frame, make_engine, SingleViewEngine, StreamingEngine, TrackingState
 from da3_ros.engine.networks import load_networks, MetricNetworkRunner
 from da3_ros.engine.runner import WindowView
@@ -11,6 +11,7 @@ from da3_ros.errors import ConfigError, FrameError
 from da3_ros.model.presets import ModelConfig, NestedConfig
 from da3_ros.model.single_view import SingleViewNetwork
 from da3_ros.model.weights import build_network, save_model
+from da3_ros.parameter_tree import replaced
 from doubles.miniatures import TINY, TINY_METRIC, TINY_MONO, TINY_NESTED
 import numpy as np
 import pytest

@@ -3,13 +3,14 @@
 import dataclasses
 from pathlib import Path
 
-from da3_ros.config import EngineConfig, replaced
+from da3_ros.config import EngineConfig
 from da3_ros.engine import Frame, StreamingEngine, TrackingState, Update
 from da3_ros.engine.runner import WindowPrediction
 from da3_ros.errors import ConfigError, FrameError
 from da3_ros.evaluation.simulated_robot import SimulatedMetricNetwork
 from da3_ros.evaluation.simulator import Noise
 from da3_ros.geometry.cameras import unproject
+from da3_ros.parameter_tree import replaced
 from doubles.box_room import (
     arc,
     box_depth,

@@ -1,6 +1,6 @@
 """Methods on whole streams, scored against the truth; on a simulated network."""
 
-from da3_ros.config import EngineConfig, replaced
+from da3_ros.config import EngineConfig
 from da3_ros.errors import InputError
 from da3_ros.evaluation.courses import corridor, room_around, SIZE
 from da3_ros.evaluation.estimate import engine_estimate, Estimate
@@ -10,6 +10,7 @@ from da3_ros.evaluation.stitching import chunks, stitched_estimate
 from da3_ros.evaluation.stream_scores import scale_drift_percent, score
 from da3_ros.evaluation.trajectory import relative_errors, trajectory_errors
 from da3_ros.geometry.transforms import Sim3
+from da3_ros.parameter_tree import replaced
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
