@@ -5,7 +5,7 @@ from pathlib import Path
 
 from da3_ros.config import EngineConfig
 from da3_ros.engine import Frame, StreamingEngine, TrackingState, Update
-from da3_ros.engine.runner import WindowPrediction
+from da3_ros.engine.runner import WindowPrediction, WindowView
 from da3_ros.errors import ConfigError, FrameError
 from da3_ros.evaluation.simulated_robot import SimulatedMetricNetwork
 from da3_ros.evaluation.simulator import Noise
@@ -21,6 +21,7 @@ from doubles.box_room import (
 )
 import numpy as np
 import pytest
+import torch
 
 WIDTH, HEIGHT = 112, 84
 K = np.array([[80.0, 0.0, 56.0], [0.0, 80.0, 42.0], [0.0, 0.0, 1.0]])
@@ -302,6 +303,9 @@ class _Broken:
             depth=prediction.depth * self._depth,
             intrinsics=prediction.intrinsics * self._focal,
         )
+
+    def describe(self, view: WindowView) -> torch.Tensor:
+        return self._good.describe(view)
 
 
 @pytest.mark.parametrize(('depth', 'focal'), [(float('nan'), 1.0), (0.0, 1.0), (1.0, np.nan)])
