@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from da3_ros.config import KeyframeConfig
+from da3_ros.engine.preprocess import normalise
 from da3_ros.engine.runner import WindowView
 from da3_ros.geometry.rays import pixel_grid, rays_through
 from da3_ros.geometry.transforms import blend, invert, Sim3
@@ -31,7 +32,8 @@ class Keyframe:
 
     ``depth`` (H, W) along the optical axis in map units, ``weight`` (H, W) the confidence
     collected so far, ``rgb`` (H, W, 3) uint8, ``intrinsics`` (3, 3) pixels, ``map_from_camera``
-    (4, 4) float64.
+    (4, 4) float64. ``part`` numbers the part of the map that it is in: parts are joined by nothing
+    but a guess. ``size`` is what corrections have multiplied its depth by since it was made.
     """
 
     view: WindowView
@@ -41,6 +43,8 @@ class Keyframe:
     weight: torch.Tensor
     map_from_camera: np.ndarray
     observations: int = 1
+    part: int = 0
+    size: float = 1.0
 
     def refine(
         self, depth: torch.Tensor, confidence: torch.Tensor, map_from_camera: np.ndarray
@@ -69,13 +73,31 @@ class Keyframe:
             map_from_camera=other_from_map.apply_to_pose(self.map_from_camera),
         )
 
+    def move(self, now_from_then: Sim3) -> None:
+        """Take a correction of the map: another place, and another size of all that it sees."""
+        self.map_from_camera = now_from_then.apply_to_pose(self.map_from_camera)
+        self.depth = now_from_then.scale * self.depth
+        self.size *= now_from_then.scale
+
+    @property
+    def is_archived(self) -> bool:
+        """Whether the network could not be shown the view as it is."""
+        return self.view.image.numel() == 0
+
     def archive(self) -> None:
         """Keep only what the map needs, in half the room, once the view has left the window."""
-        image = self.view.image.new_empty(0)
-        self.view = WindowView(self.view.key, self.view.camera, self.view.stamp_ns, image)
+        self.view = replace(self.view, image=self.view.image.new_empty(0))
         # Confidence is at least 1, and halves hold depth to 0.05 %; beyond 65504 there is no map.
         self.depth = self.depth.clamp_max(6e4).half().cpu()
         self.weight = self.weight.clamp_max(6e4).half().cpu()
+
+    def recall(self) -> None:
+        """Undo ``archive``: the picture that was kept is the one that the network saw."""
+        if self.is_archived:
+            device = self.view.image.device
+            self.view = replace(self.view, image=normalise(self.rgb).to(device))
+            self.depth = self.depth.float().to(device)
+            self.weight = self.weight.float().to(device)
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,14 @@ class Sim3Batch:
         moved = (rotation @ self.translation[..., None])[..., 0]
         return Sim3Batch(1.0 / self.scale, rotation, -moved / self.scale[:, None])
 
+    def joined(self, other: 'Sim3Batch') -> 'Sim3Batch':
+        """Return these and, behind them, those of ``other``."""
+        return Sim3Batch(
+            np.concatenate([self.scale, other.scale]),
+            np.concatenate([self.rotation, other.rotation]),
+            np.concatenate([self.translation, other.translation]),
+        )
+
     def where(self, mask: np.ndarray, other: 'Sim3Batch') -> 'Sim3Batch':
         """Return a batch with these where the mask (N,) is true, and those of ``other`` else."""
         return Sim3Batch(
