@@ -63,35 +63,36 @@ class PoseGraphSolver:
 
     def solve(self, start: Nodes, gate: float) -> tuple[Nodes, np.ndarray, int, bool]:
         """Return the best nodes, the weights (E,), the steps taken and whether they sufficed."""
-        weights, width, is_last = np.ones(len(self._is_loop)), np.inf, not self._is_loop.any()
+        weights, width = np.ones(len(self._is_loop)), np.inf
+        is_narrowest, is_last = False, not self._is_loop.any()
         nodes, steps = spread(start, self.edges, self._is_free, weights), 0
         for _ in range(_MAX_ROUNDS):
             nodes, taken, converged = self._settle(nodes, weights, is_last)
             steps += taken
+            if not self._is_loop.any():
+                return nodes, weights, steps, converged
+            before, was_narrowest, was_last = weights, is_narrowest, is_last
             squared = self.edges.errors(nodes).squared()[self._is_loop]
-            if len(squared) == 0:
-                break
             floor = gate * max(1.0, _low_median(squared) / _CHI2_MEDIAN)
             width = max(floor, min(width / _NARROWING, squared.max()))
-            before, was_last, is_last = weights, is_last, width == floor
-            weights = self._weights(squared, width, is_last)
-            lost = weights < _LOST_GRIP * before
+            is_narrowest = width == floor
+            weights = self._weights(squared, width)
+            # A loop that has lost nearly all weight twice is let go altogether: what little is
+            # left of a large error would still bend the map.
+            is_last = is_narrowest and (was_narrowest or weights.min() >= _REJECTED)
+            if is_last:
+                weights[weights < _REJECTED] = 0.0
             if was_last and is_last and np.array_equal(weights > 0, before > 0):
                 return nodes, before, steps, converged
-            if np.any(lost):
+            if np.any(weights < _LOST_GRIP * before):
                 nodes = spread(start, self.edges, self._is_free, weights)
-        return nodes, weights, steps, converged and len(squared) == 0
+        return nodes, before, steps, False
 
-    def _weights(self, squared: np.ndarray, width: float, is_last: bool) -> np.ndarray:
-        """
-        Return the weights (E,) that the kernels give to the squared errors of the loops.
-
-        In the last round a loop that has lost nearly all weight is let go altogether: what little
-        is left of a large error would still bend the map.
-        """
+    def _weights(self, squared: np.ndarray, width: float) -> np.ndarray:
+        """Return the weights (E,) that kernels give to the squared errors of the loops."""
         weights = np.ones(len(self._is_loop))
         weights[self._is_loop] = np.minimum(1.0, 2.0 * width / (width + squared)) ** 2
-        return np.where(is_last & (weights < _REJECTED), 0.0, weights)
+        return weights
 
     def _settle(self, nodes: Nodes, weights: np.ndarray, is_last: bool) -> tuple[Nodes, int, bool]:
         """Return the best nodes for given weights, the steps taken and whether they sufficed."""
