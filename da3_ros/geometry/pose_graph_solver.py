@@ -77,13 +77,16 @@ class PoseGraphSolver:
             width = max(floor, min(width / _NARROWING, squared.max()))
             is_narrowest = width == floor
             weights = self._weights(squared, width)
-            # A loop that has lost nearly all weight twice is let go altogether: what little is
-            # left of a large error would still bend the map.
-            is_last = is_narrowest and (was_narrowest or weights.min() >= _REJECTED)
+            # A loop that has lost most of its weight twice is let go altogether: what little is
+            # left of a large error would still bend the map. The others count in full again, or
+            # drift that is larger than it should be would pull them loose one by one.
+            # With no error out of the common there is nothing to decide.
+            is_clear = floor == gate and weights.min() >= _REJECTED
+            is_last = is_narrowest and (was_narrowest or is_clear)
             if is_last:
-                weights[weights < _REJECTED] = 0.0
-            if was_last and is_last and np.array_equal(weights > 0, before > 0):
-                return nodes, before, steps, converged
+                weights = np.where(weights < _REJECTED, 0.0, 1.0)
+            if was_last and is_last and np.array_equal(weights, before):
+                return nodes, weights, steps, converged
             if np.any(weights < _LOST_GRIP * before):
                 nodes = spread(start, self.edges, self._is_free, weights)
         return nodes, before, steps, False

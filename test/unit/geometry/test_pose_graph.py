@@ -91,13 +91,18 @@ def test_a_large_error_converges(neighbours: int, loops: int) -> None:
     graph = ring(1000, neighbours, loops, noise=0.3, drift_deg=90.0, growth=1.3)
     result = closed(graph)
     assert result.steps <= 12
-    assert result.weights.min() > 0.5
+    np.testing.assert_array_equal(result.weights, 1.0)
     assert graph.error(result.map_from_node) < 0.2 * graph.error(graph.drifted)
 
 
-def test_loops_that_go_everywhere_are_closed_too() -> None:
-    graph = ring(200, 4, 60, noise=0.3, drift_deg=20.0, growth=1.1, is_tangled=True)
-    assert graph.error(closed(graph).map_from_node) < 0.05 * graph.error(graph.drifted)
+@pytest.mark.parametrize(('loops', 'drift_deg'), [(60, 20.0), (10, 90.0)])
+def test_loops_that_go_everywhere_are_closed_too(loops: int, drift_deg: float) -> None:
+    graph = ring(
+        200, 4, loops, noise=0.3, drift_deg=drift_deg, growth=1.2, is_tangled=True, seed=1
+    )
+    result = closed(graph)
+    np.testing.assert_array_equal(result.weights, 1.0)
+    assert graph.error(result.map_from_node) < 0.1 * graph.error(graph.drifted)
 
 
 @pytest.mark.parametrize('seed', range(3))
@@ -107,7 +112,7 @@ def test_wrong_loops_among_right_ones_leave_no_trace(wrong: int, seed: int) -> N
     result = closed(graph)
     is_wrong = np.arange(len(graph.edges.nodes)) >= len(graph.edges.nodes) - wrong
     np.testing.assert_array_equal(result.weights[is_wrong], 0.0)
-    assert result.weights[~is_wrong].min() > 0.25
+    np.testing.assert_array_equal(result.weights[~is_wrong], 1.0)
     without = optimise_pose_graph(graph.drifted, picked(graph.edges, ~is_wrong))
     difference = result.map_from_node.translation - without.map_from_node.translation
     assert np.abs(difference).max() < 0.05 * graph.error(graph.drifted)
