@@ -117,9 +117,9 @@ class Mapper:
 
     def settle(self, company: Company) -> None:
         """Make those the window that a lost view was found by; what is left behind is archived."""
-        self._dismiss_guest()
         for keyframe in self.window.replace(company.known):
-            keyframe.archive()
+            self._release(keyframe)
+        self._dismiss_guest()
         left, self.part = self.part, company.known[0].part
         if left != self.part and sum(k.part == left for k in self.map) < _MIN_PART:
             self.map.forget_part(left)
@@ -127,8 +127,7 @@ class Mapper:
     def let_go(self, company: Company) -> None:
         """Archive those that were recalled in vain."""
         for keyframe in company.known:
-            if keyframe not in self.window:
-                keyframe.archive()
+            self._release(keyframe)
 
     def begin_part(self) -> int:
         """Start another part of the map, and return its number; the window is empty then."""
@@ -136,7 +135,7 @@ class Mapper:
         if sum(k.part == self.part for k in self.map) < _MIN_PART:
             self.map.forget_part(self.part)
         for keyframe in self.window.replace(()):
-            keyframe.archive()
+            self._release(keyframe)
         self.part = self._next_part
         self._next_part += 1
         return self.part
@@ -156,6 +155,17 @@ class Mapper:
         if self._revisits_on and self._closing is None:
             self._revisits.invite(keyframe, descriptor, list(self.window))
         return True
+
+    @property
+    def is_adrift(self) -> bool:
+        """Whether it is a guess where the part that is worked on lies to older ones."""
+        return self.part != min(self.map.parts, default=self.part)
+
+    def look_around(self) -> None:
+        """While adrift, look for a place that an older part knows with every view."""
+        if self._revisits_on and self.is_adrift and self._closing is None and len(self.window):
+            host = list(self.window)[-1]
+            self._revisits.invite(host, self._describe(host.view), list(self.window))
 
     def look_at_guests(
         self,
@@ -189,7 +199,7 @@ class Mapper:
         for loop in correction.rejected:
             self.map.loops.remove(loop)
         if any(loop.second == guest.keyframe.view.key for loop in correction.rejected):
-            guest.keyframe.archive()
+            self._release(guest.keyframe)
             return Change(float(np.log(newest.size / size_before)), None, '')
         self.loops_closed += 1
         self._welcome(guest)
@@ -236,7 +246,7 @@ class Mapper:
         """Make a guest one of the window, now that the map has it where it was seen."""
         keyframe, host = guest.keyframe, guest.host
         if host.view.key not in self.map or keyframe.part != self.part:
-            keyframe.archive()  # tracking was lost in the meantime
+            self._release(keyframe)  # tracking was lost in the meantime
             return
         points = overlap_points(host.depth, host.intrinsics, host.map_from_camera)
         pose = host.map_from_camera
@@ -248,7 +258,7 @@ class Mapper:
     def _admit(self, keyframe: Keyframe, overlaps: Sequence[float], reference: int) -> None:
         """Take a keyframe into the window, and archive those that have to leave."""
         for left in self.window.add(keyframe, overlaps, reference):
-            left.archive()
+            self._release(left)
 
     def _overlaps(self, placed: PlacedView, known: Sequence[Keyframe]) -> list[float]:
         """Return how much each member of the window sees of a view, of which some went with it."""
@@ -261,10 +271,18 @@ class Mapper:
         return [shared[id(k)] for k in self.window]
 
     def _dismiss_guest(self) -> None:
-        """Let the guest go; it is archived again unless a window or a loop has it."""
+        """Let the guest go."""
         guest = self._revisits.dismiss()
-        if guest is not None and guest not in self.window:
-            guest.archive()
+        if guest is not None:
+            self._release(guest)
+
+    def _release(self, keyframe: Keyframe) -> None:
+        """Archive a keyframe unless the network is still to see it."""
+        guests = (self._revisits.guest, self._closing)
+        if keyframe not in self.window and all(
+            g is None or g.keyframe is not keyframe for g in guests
+        ):
+            keyframe.archive()
 
     def _in_use(self) -> list[Keyframe]:
         """Return the keyframes that must not be forgotten now."""

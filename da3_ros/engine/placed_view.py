@@ -12,6 +12,8 @@ import torch
 
 # Points that are looked for in the keyframe that sees most of the view.
 _EVERY = 2
+# Variances of a pose that is a guess: a kilometre, and any direction [m², rad²].
+_UNKNOWN = np.repeat([1e6, np.pi**2], 3)
 
 
 @dataclass(frozen=True)
@@ -54,19 +56,27 @@ class PlacedView:
         return float(self.confidence.nanmedian()) - 1.0
 
     def published(
-        self, scaled_from_map: Sim3, origin: np.ndarray, spread: float, is_keyframe: bool
+        self,
+        scaled_from_map: Sim3,
+        origin: np.ndarray,
+        spread: float,
+        is_keyframe: bool,
+        is_adrift: bool,
     ) -> View:
         """
         Return the view in the one scale that everything is published in.
 
         An error of that scale, relative standard deviation ``spread``, moves a camera along the
-        line from the ``origin`` (3,), which scaling leaves in its place.
+        line from the ``origin`` (3,), which scaling leaves in its place. Where a part of the map
+        that is adrift lies to the others is not known at all.
         """
         placed = self.keyframe.mapped(scaled_from_map)
         units = np.repeat([scaled_from_map.scale, 1.0], 3)
         covariance = units[:, None] * self.covariance * units
         offset = spread * (placed.map_from_camera[:3, 3] - origin)
         covariance[:3, :3] += np.outer(offset, offset)
+        if is_adrift:
+            covariance += np.diag(_UNKNOWN)
         return View(
             camera=placed.view.camera,
             stamp_ns=placed.view.stamp_ns,

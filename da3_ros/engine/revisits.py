@@ -98,6 +98,8 @@ class Revisits:
         if found is not None:
             found.recall()
             self.guest = Guest(found, host, [])
+        elif self._passed_over:
+            self._passed_over.popleft()  # another look from elsewhere may do
 
     def dismiss(self) -> Keyframe | None:
         """Let the guest go without a verdict; returns it."""

@@ -201,6 +201,7 @@ class StreamingEngine:
             refine(company.known, prediction, registration)
         clock.lap('registration')
         kept = [self._mapper.keep(p, company.known) for p in placed]
+        self._mapper.look_around()
         newest_keyframe = placed[0].keyframe
         guests = self._mapper.look_at_guests(company, prediction, registration, newest_keyframe)
         notices.append(self._take(guests))
@@ -216,7 +217,7 @@ class StreamingEngine:
         spread = scale.spread if scale.is_metric else 0.0
         scaled_from_map = self._scaled_from_map(self._mapper.part)
         views = tuple(
-            p.published(scaled_from_map, self._origin, spread, is_kept)
+            p.published(scaled_from_map, self._origin, spread, is_kept, self._mapper.is_adrift)
             for p, is_kept in zip(placed, kept, strict=True)
         )
         clock.lap('scale')
@@ -342,7 +343,7 @@ class StreamingEngine:
         """Count a window that fits nowhere."""
         if company.is_recollected:
             self._mapper.let_go(company)
-        self._tracking.lost += 1
+        self._tracking.lose()
         self._status = replace(self._status, state=TrackingState.LOST, registration_inliers=0.0)
 
     def _take(self, change: Change | None) -> str:

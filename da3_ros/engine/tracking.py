@@ -10,12 +10,11 @@ from da3_ros.errors import RegistrationError
 _FOLLOWED = (0.05, 0.25, 0.1)
 _FOUND_AGAIN = (0.2, 0.5, 0.25)
 _MEMORY = 30
-# Views in a row that fit nowhere before another part of the map is begun, and in between tries.
+# Views in a row that fit nowhere before another part of the map is begun. It is begun by a view
+# that the network is about as sure of as is usual; if none comes, less is asked for after a while.
 _PATIENCE = 10
-_TRY_AGAIN = 4
-# A part is begun by a view that the network is so sure of; if none comes, less is asked for.
 _MIN_FIRST = 0.25
-_RELENT = 0.7
+_RELENT = 0.8
 
 
 class Tracking:
@@ -28,6 +27,8 @@ class Tracking:
     def clear(self) -> None:
         """Forget the stream."""
         self.lost = 0
+        self._waited = 0
+        self._is_dark = False
         self._usual = 0.0
         self._views = 0
 
@@ -39,7 +40,12 @@ class Tracking:
     @property
     def gives_up(self) -> bool:
         """Whether it is time to begin another part of the map with the next view."""
-        return self.lost >= _PATIENCE and (self.lost - _PATIENCE) % _TRY_AGAIN == 0
+        return self._waited >= _PATIENCE
+
+    def lose(self) -> None:
+        """Count a view that fits nowhere."""
+        self.lost += 1
+        self._waited += 1
 
     def check(self, views: Sequence[PlacedView]) -> None:
         """
@@ -65,27 +71,44 @@ class Tracking:
             )
         for view, is_held in zip(views, holds, strict=True):
             if is_held:
-                self.learn(view)
-        self.lost = 0
+                self._learn(view)
+        self._hold()
 
     def check_first(self, view: PlacedView) -> None:
         """
         Take in a view that begins a map or a part of it.
 
+        When the lights have just come back, the place may well be known: nothing is begun then
+        before it was looked for.
+
         Raises:
-            RegistrationError: if the network hardly sees anything in it, a dark picture say.
+            RegistrationError: if the network hardly sees anything in the view, a dark picture
+                say, or saw nothing before.
 
         """
         if view.certainty < _MIN_FIRST * self._usual:
             self._usual *= _RELENT
+            self._is_dark = True
+            self._waited = 0
             raise RegistrationError(
                 f'The network is {view.certainty:.2g} sure of the new view where '
                 f'{self._usual:.2g} is usual; expected a picture that shows something.'
             )
-        self.learn(view)
-        self.lost = 0
+        if self._is_dark:
+            self._is_dark = False
+            self._waited = 0
+            raise RegistrationError(
+                'The pictures show something again; expected a place that the map knows.'
+            )
+        self._learn(view)
+        self._hold()
 
-    def learn(self, view: PlacedView) -> None:
+    def _learn(self, view: PlacedView) -> None:
         """Take in how sure the network is of a view that is well placed."""
         self._views = min(self._views + 1, _MEMORY)
         self._usual += (view.certainty - self._usual) / self._views
+
+    def _hold(self) -> None:
+        """Note that the stream is where it was placed."""
+        self.lost = self._waited = 0
+        self._is_dark = False

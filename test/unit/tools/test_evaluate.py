@@ -61,7 +61,7 @@ def test_baselines_stand_beside_the_network(hall: Path, weights: Path, capsys) -
 def test_streams_are_compared_in_table_json_and_plot(tmp_path: Path, capsys) -> None:
     output, plots = tmp_path / 'numbers.json', tmp_path / 'plots'
     words = ['evaluate', '--stream', '--corridor', '--simulate', 'exact', '--streams', '1']
-    words += ['--frames', '24', '--chunks', '12/6', '2/1', '--device', 'cpu']
+    words += ['--frames', '60', '--chunks', '12/6', '2/1', '--device', 'cpu']
     assert main([*words, '--output', str(output), '--plots', str(plots)]) == 0
     rows = json.loads(output.read_text())
     assert [row['method'] for row in rows] == [
