@@ -60,13 +60,13 @@ class Change:
     """
     What a correction did to the map.
 
-    ``log_size`` is the logarithm of what the newest keyframes were resized by; ``joined`` the
-    number of the part that is no more, or None; ``notice`` says in a sentence what happened.
+    ``log_size`` is the logarithm of what the newest keyframes were resized by, 0 where a part was
+    ``joined``: that is its number, which is no more. ``notice`` says in a sentence what happened.
     """
 
-    log_size: float
-    joined: int | None
     notice: str
+    log_size: float = 0.0
+    joined: int | None = None
 
 
 class Mapper:
@@ -105,6 +105,10 @@ class Mapper:
         if guest is None or not self.window.has_room(newest):
             return Company(tuple(self.window.select(newest)))
         return Company(tuple(self.window.select(newest, 1)), (guest.keyframe,))
+
+    def dense_slots(self, company: Company, newest: int) -> list[int]:
+        """Return which of a window's views get depth this time."""
+        return self.window.dense_slots(len(company.known), newest, len(company.guests))
 
     def recollected(self, view: WindowView, newest: int, attempt: int) -> Company:
         """Return who goes with a view that is lost: a place that looks like it, and around it."""
@@ -172,14 +176,14 @@ class Mapper:
         company: Company,
         prediction: WindowPrediction,
         registration: Registration,
-        newest: Keyframe,
+        newest: PlacedView,
     ) -> Change | None:
         """Let the guest of a window be judged; one that is believed may close a loop."""
         if not company.guests or self._revisits.guest is None:
             return None
         guest = self._revisits.guest
         now_from_then = self._revisits.look(
-            len(company.known), prediction, registration, company.known, newest
+            len(company.known), prediction, registration, newest.keyframe
         )
         if now_from_then is None:
             if self._revisits.is_exhausted:
@@ -193,22 +197,17 @@ class Mapper:
         if correction is None:
             return None
         guest, self._closing = self._closing, None
-        newest = guest.host
-        size_before = newest.size
+        size_before = guest.host.size
         self.map.move(correction.now_from_then)
+        log_size = float(np.log(guest.host.size / size_before))
         for loop in correction.rejected:
             self.map.loops.remove(loop)
         if any(loop.second == guest.keyframe.view.key for loop in correction.rejected):
             self._release(guest.keyframe)
-            return Change(float(np.log(newest.size / size_before)), None, '')
+            return Change('', log_size)
         self.loops_closed += 1
         self._welcome(guest)
-        return Change(
-            float(np.log(newest.size / size_before)),
-            None,
-            f'A loop is closed: the place of {guest.keyframe.view.stamp_ns * 1e-9:.1f} s was seen '
-            'again',
-        )
+        return Change(f'A loop is closed: {_seen_again(guest)}', log_size)
 
     def _believe(self, guest: Guest, now_from_then: Sim3) -> Change | None:
         """Act on where a guest was found to be."""
@@ -228,19 +227,14 @@ class Mapper:
     def _join(self, guest: Guest, now_from_then: Sim3) -> Change:
         """Take the younger of two parts to where a guest has been found to be of the older one."""
         here, there = guest.host.part, guest.keyframe.part
-        size_before = guest.host.size
         if there < here:
             self.map.join(there, here, now_from_then.inverse())
         else:
             self.map.join(here, there, now_from_then)
         self.part = min(here, there)
         self._welcome(guest)
-        return Change(
-            float(np.log(guest.host.size / size_before)),
-            max(here, there),
-            'Two parts of the map are joined: the place of '
-            f'{guest.keyframe.view.stamp_ns * 1e-9:.1f} s was seen again',
-        )
+        notice = f'Two parts of the map are joined: {_seen_again(guest)}'
+        return Change(notice, joined=max(here, there))
 
     def _welcome(self, guest: Guest) -> None:
         """Make a guest one of the window, now that the map has it where it was seen."""
@@ -288,6 +282,10 @@ class Mapper:
         """Return the keyframes that must not be forgotten now."""
         guests = [g for g in (self._revisits.guest, self._closing) if g is not None]
         return [*self.window, *(k for g in guests for k in (g.keyframe, g.host))]
+
+
+def _seen_again(guest: Guest) -> str:
+    return f'the place of {guest.keyframe.view.stamp_ns * 1e-9:.1f} s was seen again'
 
 
 def _is_in_place(keyframe: Keyframe, now_from_then: Sim3) -> bool:

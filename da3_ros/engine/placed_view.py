@@ -16,7 +16,7 @@ _EVERY = 2
 _UNKNOWN = np.repeat([1e6, np.pi**2], 3)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PlacedView:
     """
     A new view in the map's own units.

@@ -114,13 +114,12 @@ class Revisits:
         slot: int,
         prediction: WindowPrediction,
         registration: Registration,
-        known: Sequence[Keyframe],
         newest: Keyframe,
     ) -> Sim3 | None:
         """
         Take one more look at the guest, at a ``slot`` of a window that was registered.
 
-        ``known`` keyframes are in the slots from 0; ``newest`` is the new view, in the map.
+        ``newest`` is the new view, in the map.
 
         Returns:
             ``now_from_then`` once the guest is believed, else None. A guest that had all its looks
@@ -128,7 +127,7 @@ class Revisits:
 
         """
         guest = self.guest
-        guest.looks.append(_look(guest.keyframe, slot, prediction, registration, known, newest))
+        guest.looks.append(_look(guest.keyframe, slot, prediction, registration, newest))
         good = [look for look in guest.looks if look.is_good][-_LOOKS:]
         if len(good) < _LOOKS:
             return None
@@ -179,7 +178,6 @@ def _look(
     slot: int,
     prediction: WindowPrediction,
     registration: Registration,
-    known: Sequence[Keyframe],
     newest: Keyframe,
 ) -> Look:
     """Return what a window says of a guest; see ``Revisits.look``."""

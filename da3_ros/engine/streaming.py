@@ -11,23 +11,22 @@ from pathlib import Path
 
 from da3_ros.config import EngineConfig
 from da3_ros.engine.device import resolve_device
-from da3_ros.engine.frame import EngineStatus, Frame, KeyframePose, TrackingState, Update
+from da3_ros.engine.frame import EngineStatus, Frame, KeyframePose, TrackingState, Update, View
 from da3_ros.engine.graph_runner import GraphRunner, Progress
 from da3_ros.engine.intake import Intake, NewView
-from da3_ros.engine.keyframes import Keyframe
 from da3_ros.engine.map_file import save_map
 from da3_ros.engine.mapper import Change, Company, Mapper
 from da3_ros.engine.networks import load_networks, MetricNetworkRunner
 from da3_ros.engine.placed_view import PlacedView
+from da3_ros.engine.placement import first_keyframe, place
 from da3_ros.engine.reconfiguration import check_change
 from da3_ros.engine.registration import check_finite, refine, register, Registration
 from da3_ros.engine.runner import Runner, WindowPrediction
 from da3_ros.engine.scale import make_sources, MapScale, MetricRunner, Robot
-from da3_ros.engine.scale.depths import median_depth
 from da3_ros.engine.stage_clock import StageClock
 from da3_ros.engine.tracking import Tracking
 from da3_ros.errors import FrameError, RegistrationError
-from da3_ros.geometry.transforms import BODY_FROM_OPTICAL, Sim3
+from da3_ros.geometry.transforms import Sim3
 from da3_ros.model.da3 import AnyViewNetwork
 import numpy as np
 import torch
@@ -180,10 +179,8 @@ class StreamingEngine:
         newest = [self._intake.prepare(frame) for frame in frames]
         clock.lap('preprocess')
         company = self._company(newest)
-        slots = self._mapper.window.dense_slots(
-            len(company.known), len(newest), len(company.guests)
-        )
-        prediction = self._runner.infer(company.views + [n.view for n in newest], slots)
+        dense = self._mapper.dense_slots(company, len(newest))
+        prediction = self._runner.infer(company.views + [n.view for n in newest], dense)
         clock.lap('network')
         notices = [self._take(self._mapper.corrected())]
         try:
@@ -191,35 +188,22 @@ class StreamingEngine:
         except RegistrationError as error:
             self._lose(company)
             raise FrameError('frame_registration', str(error)) from error
-        if company.is_recollected:
-            self._mapper.settle(company)
-            notices.append('Tracking goes on: a place is known again')
-        elif not company.known and self._last is not None:
-            notices.append('Tracking was lost: another part of the map begins')
+        notices.append(self._find(company))
         refines = bool(company.known) and registration.inliers >= _MIN_INLIERS_TO_REFINE
         if refines:
             refine(company.known, prediction, registration)
         clock.lap('registration')
-        kept = [self._mapper.keep(p, company.known) for p in placed]
+        kept = [p for p in placed if self._mapper.keep(p, company.known)]
         self._mapper.look_around()
-        newest_keyframe = placed[0].keyframe
-        guests = self._mapper.look_at_guests(company, prediction, registration, newest_keyframe)
-        notices.append(self._take(guests))
+        notices.append(
+            self._take(self._mapper.look_at_guests(company, prediction, registration, placed[0]))
+        )
         clock.lap('keyframes')
         scale_before = self._scale.scale
         notices.append(
-            self._scale.observe(
-                [p.keyframe for p in placed],
-                [p.keyframe for p, is_kept in zip(placed, kept, strict=True) if is_kept],
-            )
+            self._scale.observe([p.keyframe for p in placed], [p.keyframe for p in kept])
         )
-        scale = self._scale.status
-        spread = scale.spread if scale.is_metric else 0.0
-        scaled_from_map = self._scaled_from_map(self._mapper.part)
-        views = tuple(
-            p.published(scaled_from_map, self._origin, spread, is_kept, self._mapper.is_adrift)
-            for p, is_kept in zip(placed, kept, strict=True)
-        )
+        views = self._published(placed, kept)
         clock.lap('scale')
         self._intake.accept(frames)
         self._last = placed[0]
@@ -229,18 +213,31 @@ class StreamingEngine:
             keyframes=len(self._mapper.map),
             map_parts=len(self._mapper.map.parts),
             loops_closed=self._mapper.loops_closed,
-            **scale.engine_fields,
+            **self._scale.status.engine_fields,
             registration_inliers=registration.inliers,
             stage_ms=clock.stage_ms,
         )
-        has_changed = any(notices) or scale.scale != scale_before
+        has_moved = any(notices) or self._scale.scale != scale_before
         return Update(
             views,
             self._status,
-            keyframes_changed=refines or has_changed or any(kept),
+            keyframes_changed=refines or has_moved or bool(kept),
             was_reset=bool(reset_reason),
             reset_reason=reset_reason,
             notice='. '.join(filter(None, notices)),
+        )
+
+    def _published(
+        self, placed: Sequence[PlacedView], kept: Sequence[PlacedView]
+    ) -> tuple[View, ...]:
+        """Return the new views in the scale that everything is published in."""
+        scale = self._scale.status
+        spread = scale.spread if scale.is_metric else 0.0
+        scaled_from_map = self._scaled_from_map(self._mapper.part)
+        is_adrift = self._mapper.is_adrift
+        return tuple(
+            p.published(scaled_from_map, self._origin, spread, p in kept, is_adrift)
+            for p in placed
         )
 
     def _company(self, newest: Sequence[NewView]) -> Company:
@@ -266,10 +263,11 @@ class StreamingEngine:
             self._intake.with_intrinsics(new, prediction.intrinsics[len(company) + i])
             for i, new in enumerate(newest)
         ]
-        anchors = company.known or [self._first_keyframe(newest[0], prediction)]
+        before = self._last.keyframe if self._last is not None else None
+        anchors = company.known or [first_keyframe(newest[0], prediction, before)]
         registration = register(prediction, list(enumerate(anchors)))
         placed = [
-            self._place(new, len(company) + i, prediction, registration, company.known)
+            place(new, len(company) + i, prediction, registration, company.known)
             for i, new in enumerate(newest)
         ]
         if company.known:
@@ -277,29 +275,9 @@ class StreamingEngine:
         else:
             self._tracking.check_first(placed[0])
             self._start_part(prediction.depth[0], placed)
+        for view in placed:
+            view.keyframe.part = self._mapper.part
         return registration, placed
-
-    def _first_keyframe(self, new: NewView, prediction: WindowPrediction) -> Keyframe:
-        """
-        Return the view that fixes origin and unit of the map, or of a part of it.
-
-        A part begins where the camera was last, with as much depth as it saw there: a guess, until
-        a place is seen again.
-        """
-        pose, unit = new.frame.map_from_camera, 1.0
-        depth = prediction.depth[0]
-        if self._last is not None:
-            before = self._last.keyframe
-            unit = median_depth(before.depth) / median_depth(depth)
-            pose = before.map_from_camera if pose is None else pose
-        return Keyframe(
-            view=new.view,
-            rgb=new.prepared.rgb,
-            intrinsics=new.intrinsics,
-            depth=unit * depth,
-            weight=prediction.confidence[0],
-            map_from_camera=BODY_FROM_OPTICAL if pose is None else pose,
-        )
 
     def _start_part(self, depth: torch.Tensor, placed: Sequence[PlacedView]) -> None:
         """Begin the map, or another part of it, with views that were placed by the first one."""
@@ -312,32 +290,15 @@ class StreamingEngine:
         self._scales = {p: s for p, s in self._scales.items() if p in self._mapper.map.parts}
         self._scales[part] = self._new_scale()
         self._scale.continue_at(before)
-        for view in placed:
-            view.keyframe.part = part
 
-    def _place(
-        self,
-        new: NewView,
-        slot: int,
-        prediction: WindowPrediction,
-        registration: Registration,
-        known: Sequence[Keyframe],
-    ) -> PlacedView:
-        """Put a new view into the map's gauge."""
-        map_from_window = registration.map_from_window
-        map_from_camera = map_from_window.apply_to_pose(prediction.window_from_camera[slot])
-        depth = map_from_window.scale * prediction.depth[slot]
-        keyframe = Keyframe(
-            view=new.view,
-            rgb=new.prepared.rgb,
-            intrinsics=new.intrinsics,
-            depth=torch.where(torch.isfinite(depth) & (depth > 0), depth, torch.nan),
-            weight=prediction.confidence[slot],
-            map_from_camera=map_from_camera,
-            part=self._mapper.part,
-        )
-        covariance = registration.pose_covariance(map_from_camera)
-        return PlacedView.among(keyframe, prediction.confidence[slot], covariance, known)
+    def _find(self, company: Company) -> str:
+        """Go on from where a lost view was found; returns what to tell of it."""
+        if company.is_recollected:
+            self._mapper.settle(company)
+            return 'Tracking goes on: a place is known again'
+        if not company.known and self._last is not None:
+            return 'Tracking was lost: another part of the map begins'
+        return ''
 
     def _lose(self, company: Company) -> None:
         """Count a window that fits nowhere."""
@@ -350,9 +311,10 @@ class StreamingEngine:
         """Let the scale follow a correction of the map; returns what to tell of it."""
         if change is None:
             return ''
-        if change.joined is not None:
-            self._scales.pop(change.joined, None)
-        self._scale.resize(change.log_size)
+        if change.joined is None:
+            self._scale.resize(change.log_size)
+        else:
+            self._scales.pop(change.joined)
         return change.notice
 
     def _new_scale(self) -> MapScale:
