@@ -103,6 +103,7 @@ class EngineStatus:
     views_in_window: int = 0
     keyframes: int = 0
     map_parts: int = 0
+    is_adrift: bool = False
     loops_closed: int = 0
     scale: float = float('nan')
     scale_spread: float = float('nan')

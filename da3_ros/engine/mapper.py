@@ -17,6 +17,7 @@ from da3_ros.engine.placed_view import PlacedView
 from da3_ros.engine.registration import Registration
 from da3_ros.engine.revisits import Guest, Revisits
 from da3_ros.engine.runner import WindowPrediction, WindowView
+from da3_ros.engine.scale.depths import median_depth
 from da3_ros.engine.window import Window
 from da3_ros.geometry.transforms import rotation_angle_deg, Sim3
 import numpy as np
@@ -294,7 +295,7 @@ def _is_in_place(keyframe: Keyframe, now_from_then: Sim3) -> bool:
     moved = now_from_then.apply_to_pose(keyframe.map_from_camera)
     off = float(np.linalg.norm(moved[:3, 3] - keyframe.map_from_camera[:3, 3]))
     return (
-        off <= position * float(keyframe.depth.nanmedian())
+        off <= position * median_depth(keyframe.depth)
         and float(rotation_angle_deg(now_from_then.rotation)) <= degrees
         and abs(float(np.log(now_from_then.scale))) <= log_scale
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from da3_ros.engine.frame import View
 from da3_ros.engine.keyframes import Covisibility, covisibility, Keyframe, overlap_points
-from da3_ros.engine.sight import Sight, sight
+from da3_ros.engine.sight import certainty, Sight, sight
 from da3_ros.geometry.transforms import Sim3
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ class PlacedView:
 
     ``confidence`` (H, W) of this view alone, ``covariance`` (6, 6) of its pose; ``shared`` with
     each of the keyframes that it was seen with, and ``sight`` what the one that shares most sees
-    of it.
+    of it; ``certainty`` is how sure the network is of it.
     """
 
     keyframe: Keyframe
@@ -31,6 +31,7 @@ class PlacedView:
     covariance: np.ndarray
     shared: tuple[Covisibility, ...]
     sight: Sight
+    certainty: float
 
     @classmethod
     def among(
@@ -48,12 +49,7 @@ class PlacedView:
         if known:
             best = known[max(range(len(known)), key=lambda i: shared[i].overlap)]
             seen = sight(points[::_EVERY], best.map_from_camera, best.intrinsics, best.depth)
-        return cls(keyframe, confidence, covariance, shared, seen)
-
-    @property
-    def certainty(self) -> float:
-        """What the network's median confidence adds to 1."""
-        return float(self.confidence.nanmedian()) - 1.0
+        return cls(keyframe, confidence, covariance, shared, seen, certainty(confidence))
 
     def published(
         self,

@@ -17,7 +17,8 @@ from da3_ros.engine.keyframes import covisibility, Keyframe, overlap_points, sam
 from da3_ros.engine.map import Map
 from da3_ros.engine.registration import Registration
 from da3_ros.engine.runner import WindowPrediction
-from da3_ros.engine.sight import sight
+from da3_ros.engine.scale.depths import median_depth
+from da3_ros.engine.sight import certainty, sight
 from da3_ros.geometry.alignment import robust_location, transformed
 from da3_ros.geometry.rays import pixel_grid
 from da3_ros.geometry.transforms import mean_pose, rotation_angle_deg, Sim3
@@ -34,7 +35,7 @@ _ALIKE = 0.5
 # A guest must be seen, and see, at least so much.
 _MIN_INSIDE = 0.15
 _MIN_AGREEING = 0.5
-_MIN_CONFIDENCE = 0.25
+_MIN_CONFIDENCE = 0.1
 _MAX_SPREAD = 0.25
 # What looks may differ by: positions as a share of the depth of the scene, degrees, log scale.
 _SAME_POSITION = 0.08
@@ -197,9 +198,8 @@ def _look(
     points = sample_points(newest.depth, newest.intrinsics, _SAMPLES).double()
     seen = sight(transformed(placed, points), pose, keyframe.intrinsics, depth)
     slots = [0, *range(slot + 1, len(prediction.depth))]
-    others = torch.stack([prediction.confidence[i].nanmedian() for i in slots]) - 1.0
-    own = float(prediction.confidence[slot].nanmedian()) - 1.0
-    is_sure = own >= _MIN_CONFIDENCE * float(others.median())
+    usual = float(np.median([certainty(prediction.confidence[i]) for i in slots]))
+    is_sure = certainty(prediction.confidence[slot]) >= _MIN_CONFIDENCE * usual
     is_good = (
         is_sure
         and float(spread) <= _MAX_SPREAD
@@ -211,7 +211,7 @@ def _look(
 
 def _mean_if_alike(looks: Sequence[Look], keyframe: Keyframe) -> Sim3 | None:
     """Return the mean of looks at a keyframe, or None if they don't tell the same."""
-    scene = float(keyframe.depth.nanmedian())
+    scene = median_depth(keyframe.depth)
     nows = [look.now_from_then for look in looks]
     poses = np.stack([now.apply_to_pose(keyframe.map_from_camera) for now in nows])
     scales = np.log([now.scale for now in nows])
@@ -234,7 +234,7 @@ def _mean_if_alike(looks: Sequence[Look], keyframe: Keyframe) -> Sim3 | None:
 def _nearest(host: Keyframe, others: Sequence[Keyframe]) -> list[Keyframe]:
     """Return the few keyframes whose cameras are most like the host's, in place and direction."""
     poses = np.stack([k.map_from_camera for k in others])
-    scene = float(host.depth.nanmedian())
+    scene = median_depth(host.depth)
     away = np.linalg.norm(poses[:, :3, 3] - host.map_from_camera[:3, 3], axis=1) / scene
     turned = 1.0 - poses[:, :3, 2] @ host.map_from_camera[:3, 2]
     order = np.argsort(away + turned)[:_BY_PLACE]

@@ -1,17 +1,21 @@
 """
-Whether two views see the same surfaces where they say they do: the check on everything that joins.
+Whether two views see the same surfaces where they say they do, and how sure they are of them.
 
 Shapes: N points, H W network image.
 """
 
 from dataclasses import dataclass
 
+from da3_ros.geometry.rays import pixel_grid
 from da3_ros.geometry.transforms import invert
 import numpy as np
 import torch
 
 # Depths of one surface that differ by less than this, in logarithms, are the same surface's.
 _SAME_SURFACE = 0.15
+# Pixels that confidence is looked at in, and which of them counts.
+_SAMPLES = 500
+_SUREST = 0.9
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,18 @@ class Sight:
 
     inside: float
     agreeing: float
+
+
+def certainty(confidence: torch.Tensor) -> float:
+    """
+    Return what the confidence (H, W) of the surest tenth of a view adds to 1, at least.
+
+    Confidence is 1 + exp(.) and spreads over orders of magnitude, with the scene as well as over
+    an image: its median says nothing. That of the surest pixels collapses when the network finds
+    nothing in a view that goes with the others.
+    """
+    u, v = pixel_grid(*confidence.shape, _SAMPLES, confidence.device)
+    return float(confidence[v, u].nanquantile(_SUREST)) - 1.0
 
 
 def sight(

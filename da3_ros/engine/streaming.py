@@ -212,6 +212,7 @@ class StreamingEngine:
             views_in_window=len(company) + len(newest),
             keyframes=len(self._mapper.map),
             map_parts=len(self._mapper.map.parts),
+            is_adrift=self._mapper.is_adrift,
             loops_closed=self._mapper.loops_closed,
             **self._scale.status.engine_fields,
             registration_inliers=registration.inliers,

@@ -7,8 +7,8 @@ from da3_ros.errors import RegistrationError
 
 # A view hangs together with the map when the keyframe that shares most with it sees so much of
 # it, agrees about so much of that, and the network is so sure of it, of what is usual.
-_FOLLOWED = (0.05, 0.25, 0.1)
-_FOUND_AGAIN = (0.2, 0.5, 0.25)
+_FOLLOWED = (0.05, 0.35, 0.05)
+_FOUND_AGAIN = (0.2, 0.5, 0.1)
 _MEMORY = 30
 # Views in a row that fit nowhere before another part of the map is begun. It is begun by a view
 # that the network is about as sure of as is usual; if none comes, less is asked for after a while.

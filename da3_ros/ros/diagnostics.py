@@ -29,6 +29,9 @@ def status_message(engine: Engine, counts: Snapshot, stamp: int, map_frame: str)
         state=int(status.state),
         views_in_window=status.views_in_window,
         keyframes=status.keyframes,
+        map_parts=status.map_parts,
+        is_adrift=status.is_adrift,
+        loops_closed=status.loops_closed,
         frames_received=counts.frames_received,
         frames_processed=counts.frames_processed,
         frames_dropped=counts.frames_dropped,
@@ -114,6 +117,8 @@ class Diagnostics:
         if fresh:
             listed = ', '.join(f'{reason} {n}' for reason, n in sorted(fresh.items()))
             return DiagnosticStatus.WARN, f'Not used in the last second: {listed}.'
+        if health.status.is_adrift:
+            return DiagnosticStatus.WARN, 'Adrift: no place of the older map was seen again yet.'
         if health.status.scale_warning:
             return DiagnosticStatus.WARN, health.status.scale_warning
         if not health.engine.is_trained:
@@ -138,6 +143,9 @@ def _values(health: Health, before: Snapshot, elapsed_s: float) -> list[tuple[st
         ('latency p95 [ms]', f'{counts.latency_p95_ms:.1f}'),
         ('views in window', str(status.views_in_window)),
         ('keyframes', str(status.keyframes)),
+        ('map parts', str(status.map_parts)),
+        ('is adrift', str(status.is_adrift)),
+        ('loops closed', str(status.loops_closed)),
         ('registration inliers', f'{status.registration_inliers:.2f}'),
         ('is metric', str(status.is_metric)),
         ('scale', f'{status.scale:.4g}'),
