@@ -16,7 +16,7 @@ from da3_ros.engine.device_preprocess import DevicePreprocess
 from da3_ros.engine.frame import EngineStatus, Frame, KeyframePose, TrackingState, Update
 from da3_ros.engine.graph_runner import GraphRunner, Progress
 from da3_ros.engine.intrinsics import IntrinsicsEstimate
-from da3_ros.engine.keyframes import covisibility, Keyframe, KeyframeRule, overlap_points
+from da3_ros.engine.keyframes import covisibilities, Keyframe, KeyframeRule, overlap_points
 from da3_ros.engine.map_file import save_map
 from da3_ros.engine.networks import load_networks, MetricNetworkRunner
 from da3_ros.engine.placed_view import PlacedView
@@ -328,7 +328,7 @@ class StreamingEngine:
     def _keep(self, candidate: Keyframe) -> bool:
         """Add a view to map and window if no keyframe sees it well; tell whether it was added."""
         points = overlap_points(candidate.depth, candidate.intrinsics, candidate.map_from_camera)
-        to_keyframes = [covisibility(points, candidate.map_from_camera, k) for k in self._window]
+        to_keyframes = covisibilities(points, candidate.map_from_camera, list(self._window))
         if not self._rule.is_new(to_keyframes):
             return False
         overlaps = [c.overlap for c in to_keyframes]
