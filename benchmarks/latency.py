@@ -27,6 +27,7 @@ import time
 
 from da3_ros.errors import Da3Error
 from da3_ros.msg import Status
+from da3_ros.ros.domain import private_domain
 from da3_ros.ros.node_process import NodeProcess
 from nav_msgs.msg import Odometry
 from nav_msgs.msg import Path as PathMessage
@@ -54,9 +55,9 @@ FILLS = {'keyframe.max_overlap': 1.0, 'keyframe.min_parallax_deg': 0.1}
 DEFAULTS = {'keyframe.max_overlap': 0.75, 'keyframe.min_parallax_deg': 8.0}
 _BEST_EFFORT = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 _PICTURES = 24
-_DOMAIN = 77
 _LONGEST_START_S = 300.0  # it may compile
 _LONGEST_FILL_S = 15.0
+_LONGEST_ANSWER_S, _ASK_AGAIN_S = 10.0, 1.0
 
 
 def stamp_ns(topic: str, data: bytes) -> int:
@@ -145,18 +146,18 @@ def spinning_listener() -> Iterator[Listener]:
         listener.destroy_node()
 
 
-def measure(model: str, arguments: argparse.Namespace, folder: Path) -> dict:
-    """Run the node on a model and return one row."""
+def measure(model: str, arguments: argparse.Namespace, folder: Path, domain_id: int) -> dict:
+    """Run the node on a model in a DDS domain, ours too, and return one row."""
     parameters = {'model': weights_of(model, folder), **FILLS, **given(arguments.parameters)}
     log = folder / f'{model}.log'
-    with NodeProcess(parameters, _DOMAIN, log) as process, spinning_listener() as listener:
+    with NodeProcess(parameters, domain_id, log) as process, spinning_listener() as listener:
         wait_for(lambda: listener.status is not None, process, _LONGEST_START_S)
         with camera(arguments.size, arguments.rate):
             size = parameters.get('window.size', 8)
             wait_for(
                 lambda: listener.status.views_in_window >= size, process, _LONGEST_FILL_S, False
             )
-            set_parameters(listener, DEFAULTS)
+            set_parameters(listener, process, DEFAULTS)
             time.sleep(2.0)  # the latencies in the status are of the last 100 frames
             before = listener.status
             listener.heard_ms.clear()
@@ -246,11 +247,27 @@ def wait_for(
         time.sleep(0.05)
 
 
-def set_parameters(node: Node, values: Mapping[str, float]) -> None:
-    """Set parameters of the node from outside."""
+def set_parameters(node: Node, process: NodeProcess, values: Mapping[str, float]) -> None:
+    """
+    Set parameters of the node from outside; raises ``Da3Error`` if it takes them not.
+
+    The node's answer is lost while it has not discovered our client yet, so it is asked again.
+    """
     client = AsyncParameterClient(node, '/da3')
-    client.wait_for_services(5.0)
-    client.set_parameters([Parameter(name, value=value) for name, value in values.items()])
+    parameters = [Parameter(name, value=value) for name, value in values.items()]
+    wait_for(client.services_are_ready, process, _LONGEST_ANSWER_S)
+    answers = []
+
+    def is_answered() -> bool:
+        answers.append(client.set_parameters(parameters))
+        wait_for(answers[-1].done, process, _ASK_AGAIN_S, must=False)
+        return any(answer.done() for answer in answers)
+
+    wait_for(is_answered, process, _LONGEST_ANSWER_S)
+    results = next(answer for answer in answers if answer.done()).result().results
+    problems = [result.reason for result in results if not result.successful]
+    if problems:
+        raise Da3Error(f'The node refused parameters: {"; ".join(problems)}')
 
 
 def main() -> int:
@@ -265,15 +282,18 @@ def main() -> int:
     parser.add_argument('-p', dest='parameters', action='append', default=[])
     parser.add_argument('--results', type=Path, default=RESULTS)
     arguments = parser.parse_args()
-    os.environ['ROS_DOMAIN_ID'] = str(_DOMAIN)
-    rclpy.init()
-    with tempfile.TemporaryDirectory(prefix='da3_ros_latency_') as folder:
+    with (
+        tempfile.TemporaryDirectory(prefix='da3_ros_latency_') as folder,
+        private_domain() as domain_id,
+    ):
+        os.environ['ROS_DOMAIN_ID'] = str(domain_id)  # for the camera's process, too
+        rclpy.init()
         for model in arguments.models:
-            measured = measure(model, arguments, Path(folder))
+            measured = measure(model, arguments, Path(folder), domain_id)
             print(json.dumps(measured), flush=True)
             with arguments.results.open('a') as file:
                 file.write(json.dumps(measured) + '\n')
-    rclpy.shutdown()
+        rclpy.shutdown()
     return 0
 
 

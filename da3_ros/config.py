@@ -65,9 +65,15 @@ class KeyframeConfig(Config):
         maximum=1.0,
         dynamic=True,
     )
+    revisits: bool = parameter(
+        True,
+        'Let keyframes of places that were seen before into the window, close loops and join '
+        'parts of the map.',
+        dynamic=True,
+    )
     max_count: int = parameter(
         500,
-        'Keyframes kept in the map; the oldest ones are forgotten beyond it.',
+        'Keyframes kept in the map; beyond it, those that others see best are forgotten.',
         minimum=2,
         maximum=1_000_000,
     )

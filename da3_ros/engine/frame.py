@@ -102,6 +102,8 @@ class EngineStatus:
     state: TrackingState = TrackingState.WAITING
     views_in_window: int = 0
     keyframes: int = 0
+    map_parts: int = 0
+    loops_closed: int = 0
     scale: float = float('nan')
     scale_spread: float = float('nan')
     scale_source: str = 'none'
@@ -132,8 +134,13 @@ class Update:
 
 @dataclass(frozen=True)
 class KeyframePose:
-    """Where a keyframe is believed to be now; ``map_from_camera`` (4, 4) float64."""
+    """
+    Where a keyframe is believed to be now; ``map_from_camera`` (4, 4) float64.
+
+    ``size`` is what loops have multiplied its depth by since it was made.
+    """
 
     camera: str
     stamp_ns: int
     map_from_camera: np.ndarray
+    size: float = 1.0

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 import logging
 
 from da3_ros.engine.attention import AttentionChoice
+from da3_ros.engine.places import place_descriptor
 from da3_ros.engine.plan import Capacity, WindowPlan
 from da3_ros.engine.runner import homogeneous, known_cameras, spread, WindowPrediction, WindowView
 from da3_ros.engine.slots import Placement, SlotTable
@@ -109,6 +110,19 @@ class GraphRunner:
         _fill(plan.dense_views, dense)
         self._run_window(len(views), len(dense), posed=poses is not None)
         return self._collect(len(views), len(dense))
+
+    @torch.inference_mode()
+    def describe(self, view: WindowView) -> torch.Tensor:
+        """
+        Return the place descriptor (D,) of a view, from its tokens if they are kept.
+
+        Otherwise the prefix runs outside the plan, which goes on knowing the views it knows.
+        """
+        slot = self._slots.find(view.key)
+        if slot is not None:
+            return place_descriptor(self._plan.tokens[slot])
+        image = view.image[None, None].to(self._device)
+        return place_descriptor(self._net.backbone.prefix(image).tokens[0, 0])
 
     def _provide(self, size: tuple[int, int], needed: Capacity) -> None:
         """Make a plan that is large enough, unless there is one."""

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from da3_ros.config import KeyframeConfig
+from da3_ros.engine.preprocess import normalise
 from da3_ros.engine.runner import WindowView
 from da3_ros.geometry.rays import pixel_grid, rays_through, thinned
 from da3_ros.geometry.transforms import blend, invert, Sim3
@@ -31,7 +32,8 @@ class Keyframe:
 
     ``depth`` (H, W) along the optical axis in map units, ``weight`` (H, W) the confidence
     collected so far, ``rgb`` (H, W, 3) uint8, ``intrinsics`` (3, 3) pixels, ``map_from_camera``
-    (4, 4) float64.
+    (4, 4) float64. ``part`` numbers the part of the map that it is in: parts are joined by nothing
+    but a guess. ``size`` is what corrections have multiplied its depth by since it was made.
     """
 
     view: WindowView
@@ -41,6 +43,8 @@ class Keyframe:
     weight: torch.Tensor
     map_from_camera: np.ndarray
     observations: int = 1
+    part: int = 0
+    size: float = 1.0
 
     def refine_pose(self, map_from_camera: np.ndarray) -> None:
         """
@@ -73,13 +77,31 @@ class Keyframe:
             map_from_camera=other_from_map.apply_to_pose(self.map_from_camera),
         )
 
+    def move(self, now_from_then: Sim3) -> None:
+        """Take a correction of the map: another place, and another size of all that it sees."""
+        self.map_from_camera = now_from_then.apply_to_pose(self.map_from_camera)
+        self.depth = now_from_then.scale * self.depth
+        self.size *= now_from_then.scale
+
+    @property
+    def is_archived(self) -> bool:
+        """Whether the network could not be shown the view as it is."""
+        return self.view.image.numel() == 0
+
     def archive(self) -> None:
         """Keep only what the map needs, in half the room, once the view has left the window."""
-        image = self.view.image.new_empty(0)
-        self.view = WindowView(self.view.key, self.view.camera, self.view.stamp_ns, image)
+        self.view = replace(self.view, image=self.view.image.new_empty(0))
         # Confidence is at least 1, and halves hold depth to 0.05 %; beyond 65504 there is no map.
         self.depth = self.depth.clamp_max(6e4).half().cpu()
         self.weight = self.weight.clamp_max(6e4).half().cpu()
+
+    def recall(self) -> None:
+        """Undo ``archive``: the picture that was kept is the one that the network saw."""
+        if self.is_archived:
+            device = self.view.image.device
+            self.view = replace(self.view, image=normalise(self.rgb).to(device))
+            self.depth = self.depth.float().to(device)
+            self.weight = self.weight.float().to(device)
 
 
 @dataclass(frozen=True)
@@ -88,6 +110,13 @@ class Covisibility:
 
     overlap: float
     parallax_deg: float
+
+
+def sample_points(depth: torch.Tensor, intrinsics: np.ndarray, count: int) -> torch.Tensor:
+    """Return about ``count`` points (N, 3) of a depth image (H, W), on a grid, valid ones only."""
+    u, v = pixel_grid(*depth.shape, count, depth.device)
+    points = rays_through(u, v, intrinsics) * depth[v, u, None]
+    return points[torch.isfinite(points).all(dim=1) & (points[:, 2] > 0)]
 
 
 def overlap_points(
@@ -130,8 +159,9 @@ def covisibilities(
     u, v = (image[..., :2] / z.clamp_min(1e-9)[..., None]).round().unbind(dim=2)
     inside = (z > 0) & (u >= 0) & (u < width) & (v >= 0) & (v < height)
     at = torch.where(inside, v * width + u, 0.0).long()
-    surfaces = torch.stack([k.depth.flatten()[i] for k, i in zip(keyframes, at, strict=True)])
-    seen = inside & (z < _OCCLUSION * surfaces)
+    depths = [k.depth for k in keyframes]  # archived ones are elsewhere, in another precision
+    surfaces = [d.take(i.to(d.device)).to(z) for d, i in zip(depths, at, strict=True)]
+    seen = inside & (z < _OCCLUSION * torch.stack(surfaces))
     here = (points_in_map - centre).expand_as(image)
     there = here - uploaded[:, None, :, 4]
     # atan2 of cross and dot keeps small angles exact, where acos would lose them.

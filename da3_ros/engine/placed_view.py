@@ -1,12 +1,17 @@
-"""A new view in the map, and what of it is published."""
+"""A new view in the map, how it hangs together with it, and what of it is published."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from da3_ros.engine.frame import View
-from da3_ros.engine.keyframes import Keyframe
+from da3_ros.engine.keyframes import covisibilities, Covisibility, Keyframe, overlap_points
+from da3_ros.engine.sight import Sight, sight
 from da3_ros.geometry.transforms import Sim3
 import numpy as np
 import torch
+
+# Points that are looked for in the keyframe that sees most of the view.
+_EVERY = 2
 
 
 @dataclass(frozen=True)
@@ -14,15 +19,43 @@ class PlacedView:
     """
     A new view in the map's own units.
 
-    ``confidence`` (H, W) of this view alone, ``covariance`` (6, 6) of its pose.
+    ``confidence`` (H, W) of this view alone, ``covariance`` (6, 6) of its pose; ``shared`` with
+    each of the keyframes that it was seen with, and ``sight`` what the one that shares most sees
+    of it.
     """
 
     keyframe: Keyframe
     confidence: torch.Tensor
     covariance: np.ndarray
-    is_keyframe: bool
+    shared: tuple[Covisibility, ...]
+    sight: Sight
 
-    def published(self, scaled_from_map: Sim3, origin: np.ndarray, spread: float) -> View:
+    @classmethod
+    def among(
+        cls,
+        keyframe: Keyframe,
+        confidence: torch.Tensor,
+        covariance: np.ndarray,
+        known: Sequence[Keyframe],
+    ) -> 'PlacedView':
+        """Return a view that was placed by ``known`` keyframes."""
+        pose = keyframe.map_from_camera
+        points = overlap_points(keyframe.depth, keyframe.intrinsics, pose)
+        shared = tuple(covisibilities(points, pose, known))
+        seen = Sight(0.0, 0.0)
+        if known:
+            best = known[max(range(len(known)), key=lambda i: shared[i].overlap)]
+            seen = sight(points[::_EVERY], best.map_from_camera, best.intrinsics, best.depth)
+        return cls(keyframe, confidence, covariance, shared, seen)
+
+    @property
+    def certainty(self) -> float:
+        """What the network's median confidence adds to 1."""
+        return float(self.confidence.nanmedian()) - 1.0
+
+    def published(
+        self, scaled_from_map: Sim3, origin: np.ndarray, spread: float, is_keyframe: bool
+    ) -> View:
         """
         Return the view in the one scale that everything is published in.
 
@@ -43,5 +76,5 @@ class PlacedView:
             intrinsics=placed.intrinsics,
             map_from_camera=placed.map_from_camera,
             pose_covariance=covariance,
-            is_keyframe=self.is_keyframe,
+            is_keyframe=is_keyframe,
         )

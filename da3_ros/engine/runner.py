@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from da3_ros.engine.places import place_descriptor
 from da3_ros.geometry.transforms import invert
 from da3_ros.model import Prediction
 from da3_ros.model.camera_head import normalise_poses
@@ -63,6 +64,14 @@ class Runner(Protocol):
         """
         ...
 
+    def describe(self, view: WindowView) -> torch.Tensor:
+        """
+        Return what a view looks like, whatever else is in a window: for a ``PlaceIndex``.
+
+        (D,) of unit length, float32 on the CPU; cheap for a view of the last window.
+        """
+        ...
+
 
 class EagerRunner:
     """The network, run as it is written: the reference for every faster runner."""
@@ -76,6 +85,11 @@ class EagerRunner:
     ) -> WindowPrediction:
         """Predict a window; poses go to the network when every view has one."""
         return window_prediction(self.predict(views, depth_views=depth_views), depth_views)
+
+    @torch.inference_mode()
+    def describe(self, view: WindowView) -> torch.Tensor:
+        """Return the place descriptor (D,) of a view."""
+        return place_descriptor(self._net.backbone.prefix(view.image[None, None]).tokens[0, 0])
 
     @torch.inference_mode()
     def predict(self, views: Sequence[WindowView], **options: object) -> Prediction:

@@ -42,6 +42,10 @@ class SlotTable:
         missing = [i for i, is_known in enumerate(known) if not is_known]
         return Placement([self._slots[key] for key in keys], missing)
 
+    def find(self, key: int) -> int | None:
+        """Return the slot of a view, None if it has none; changes nothing."""
+        return self._slots.get(key)
+
     def turn(self, slots: Sequence[int], are_reference: Sequence[bool]) -> dict[bool, list[int]]:
         """
         Give slots their roles; return, by role, those that did not have it before.

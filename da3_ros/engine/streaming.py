@@ -6,29 +6,27 @@ map, refine what the map knows, and decide what the map keeps.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from da3_ros.config import EngineConfig
-from da3_ros.engine.admission import Admission
 from da3_ros.engine.device import resolve_device
-from da3_ros.engine.device_preprocess import DevicePreprocess
 from da3_ros.engine.frame import EngineStatus, Frame, KeyframePose, TrackingState, Update
 from da3_ros.engine.graph_runner import GraphRunner, Progress
-from da3_ros.engine.intrinsics import IntrinsicsEstimate
-from da3_ros.engine.keyframes import covisibilities, Keyframe, KeyframeRule, overlap_points
+from da3_ros.engine.intake import Intake, NewView
+from da3_ros.engine.keyframes import Keyframe
 from da3_ros.engine.map_file import save_map
+from da3_ros.engine.mapper import Change, Company, Mapper
 from da3_ros.engine.networks import load_networks, MetricNetworkRunner
 from da3_ros.engine.placed_view import PlacedView
-from da3_ros.engine.preprocess import preprocess, Preprocessed
 from da3_ros.engine.reconfiguration import check_change
 from da3_ros.engine.registration import check_finite, refine, register, Registration
-from da3_ros.engine.runner import Runner, WindowPrediction, WindowView
+from da3_ros.engine.runner import Runner, WindowPrediction
 from da3_ros.engine.scale import make_sources, MapScale, MetricRunner, Robot
+from da3_ros.engine.scale.depths import median_depth
 from da3_ros.engine.stage_clock import StageClock
-from da3_ros.engine.window import Window
+from da3_ros.engine.tracking import Tracking
 from da3_ros.errors import FrameError, RegistrationError
-from da3_ros.geometry.cameras import undistort
 from da3_ros.geometry.transforms import BODY_FROM_OPTICAL, Sim3
 from da3_ros.model.da3 import AnyViewNetwork
 import numpy as np
@@ -36,18 +34,6 @@ import torch
 
 # A window that agrees less with the map than this is published but does not change the map.
 _MIN_INLIERS_TO_REFINE = 0.3
-# Windows in a row that fit nowhere before the map is given up.
-_MAX_LOST = 10
-
-
-@dataclass(frozen=True)
-class _NewView:
-    """A frame that is ready for the network; ``intrinsics`` (3, 3) at its size, once known."""
-
-    frame: Frame
-    prepared: Preprocessed
-    view: WindowView
-    intrinsics: np.ndarray | None
 
 
 class StreamingEngine:
@@ -82,16 +68,14 @@ class StreamingEngine:
 
         """
         self.device = resolve_device(config.device)
-        is_gpu = self.device.type == 'cuda'
-        self._preprocess = DevicePreprocess(self.device) if is_gpu else preprocess
         self.model_name, self.is_trained, self.licence = config.model, True, ''
-        self._resolution = config.resolution
+        resolution = config.resolution
         if runner is None:
             networks = load_networks(config, self.device)
             named = networks.named
             self.model_name, self.is_trained = named.source_name, named.is_trained
             self.licence = named.licence
-            self._resolution = config.resolution or named.config.resolution
+            resolution = config.resolution or named.config.resolution
             if make_runner is None:
                 runner = GraphRunner(
                     networks.window, config.window.size, config.cuda_graphs, config.compile
@@ -100,14 +84,11 @@ class StreamingEngine:
                 runner = make_runner(networks.window)
             if networks.metric is not None and metric_runner is None:
                 metric_runner = MetricNetworkRunner(networks.metric)
-        self._runner, self._metric_runner = runner, metric_runner
+        self._runner, self._metric_runner, self._robot = runner, metric_runner, robot
         self._config = config
-        self._rule = KeyframeRule(config.keyframe)
-        sources = make_sources(config.scale, robot, metric_runner)
-        self._scale = MapScale(sources, config.scale.max_spread)
-        self._window = Window(config.window.size, config.window.refreshed)
-        self._map: list[Keyframe] = []
-        self._next_key = 0
+        self._intake = Intake(self.device, resolution, config.max_stamp_jump_s)
+        self._mapper = Mapper(config, lambda view: self._runner.describe(view))
+        self._tracking = Tracking()
         self.reset()
 
     @property
@@ -118,25 +99,24 @@ class StreamingEngine:
     @property
     def keyframes(self) -> tuple[KeyframePose, ...]:
         """All keyframes of the map, oldest first, where they are believed to be now."""
-        scaled_from_map = self._scaled_from_map
         return tuple(
             KeyframePose(
                 k.view.camera,
                 k.view.stamp_ns,
-                scaled_from_map.apply_to_pose(k.map_from_camera),
+                self._scaled_from_map(k.part).apply_to_pose(k.map_from_camera),
+                k.size,
             )
-            for k in self._map
+            for k in self._mapper.map
         )
 
     def reset(self) -> None:
         """Forget the map and the window; the next frame starts a new map."""
-        self._window.clear()
-        self._map.clear()
-        self._admission = Admission(self._resolution, self._config.max_stamp_jump_s)
-        self._estimates: dict[str, IntrinsicsEstimate] = {}
-        self._lost = 0
-        self._scale.start_anew()
+        self._mapper.clear()
+        self._intake.clear()
+        self._tracking.clear()
+        self._scales = {0: self._new_scale()}
         self._origin = np.zeros(3)
+        self._last: PlacedView | None = None
         self._status = EngineStatus()
 
     def configure(self, config: EngineConfig) -> None:
@@ -149,7 +129,7 @@ class StreamingEngine:
         """
         check_change(self._config, config)
         self._config = config
-        self._rule = KeyframeRule(config.keyframe)
+        self._mapper.configure(config)
 
     def warm_up(
         self, width: int = 640, height: int = 480, new: int = 1, progress: Progress | None = None
@@ -161,10 +141,10 @@ class StreamingEngine:
         that the window grows through: seconds, or minutes where it compiles.
         """
         image = np.zeros((height, width, 3), np.uint8)
-        view = self._prepare(Frame('', 0, image)).view
+        view = self._intake.prepare(Frame('', 0, image)).view
         if isinstance(self._runner, GraphRunner):
             size = tuple(view.image.shape[-2:])
-            self._runner.prepare(size, self._window.shapes(new), progress)
+            self._runner.prepare(size, self._mapper.window.shapes(new), progress)
         else:
             self._runner.infer([view])
         if self._metric_runner is not None:
@@ -178,8 +158,8 @@ class StreamingEngine:
             OSError: if the disk or the permissions do not allow it.
 
         """
-        scaled_from_map = self._scaled_from_map
-        return save_map(Path(directory), name, [k.mapped(scaled_from_map) for k in self._map])
+        placed = [k.mapped(self._scaled_from_map(k.part)) for k in self._mapper.map]
+        return save_map(Path(directory), name, placed)
 
     def push(self, frames: Sequence[Frame]) -> Update:
         """
@@ -194,148 +174,197 @@ class StreamingEngine:
 
         """
         clock = StageClock()
-        reset_reason = self._admission.check(frames)
-        if not reset_reason and self._lost >= _MAX_LOST:
-            reset_reason = 'the map was lost'
+        reset_reason = self._intake.check(frames)
         if reset_reason:
             self.reset()
-        newest = [self._prepare(frame) for frame in frames]
+        newest = [self._intake.prepare(frame) for frame in frames]
         clock.lap('preprocess')
-        known = self._window.select(len(newest))
-        prediction = self._runner.infer(
-            [k.view for k in known] + [n.view for n in newest],
-            self._window.dense_slots(len(known), len(newest)),
+        company = self._company(newest)
+        slots = self._mapper.window.dense_slots(
+            len(company.known), len(newest), len(company.guests)
         )
+        prediction = self._runner.infer(company.views + [n.view for n in newest], slots)
         clock.lap('network')
-        registration, newest = self._register(prediction, known, newest)
-        refines = bool(known) and registration.inliers >= _MIN_INLIERS_TO_REFINE
+        notices = [self._take(self._mapper.corrected())]
+        try:
+            registration, placed = self._register(prediction, company, newest)
+        except RegistrationError as error:
+            self._lose(company)
+            raise FrameError('frame_registration', str(error)) from error
+        if company.is_recollected:
+            self._mapper.settle(company)
+            notices.append('Tracking goes on: a place is known again')
+        elif not company.known and self._last is not None:
+            notices.append('Tracking was lost: another part of the map begins')
+        refines = bool(company.known) and registration.inliers >= _MIN_INLIERS_TO_REFINE
         if refines:
-            refine(known, prediction, registration)
+            refine(company.known, prediction, registration)
         clock.lap('registration')
-        placed = [
-            self._place(new, len(known) + i, prediction, registration)
-            for i, new in enumerate(newest)
-        ]
+        kept = [self._mapper.keep(p, company.known) for p in placed]
+        newest_keyframe = placed[0].keyframe
+        guests = self._mapper.look_at_guests(company, prediction, registration, newest_keyframe)
+        notices.append(self._take(guests))
         clock.lap('keyframes')
         scale_before = self._scale.scale
-        notice = self._scale.observe(
-            [p.keyframe for p in placed], [p.keyframe for p in placed if p.is_keyframe]
+        notices.append(
+            self._scale.observe(
+                [p.keyframe for p in placed],
+                [p.keyframe for p, is_kept in zip(placed, kept, strict=True) if is_kept],
+            )
         )
         scale = self._scale.status
         spread = scale.spread if scale.is_metric else 0.0
-        views = tuple(p.published(self._scaled_from_map, self._origin, spread) for p in placed)
+        scaled_from_map = self._scaled_from_map(self._mapper.part)
+        views = tuple(
+            p.published(scaled_from_map, self._origin, spread, is_kept)
+            for p, is_kept in zip(placed, kept, strict=True)
+        )
         clock.lap('scale')
-        self._admission.accept(frames)
+        self._intake.accept(frames)
+        self._last = placed[0]
         self._status = EngineStatus(
-            state=TrackingState.TRACKING if known else TrackingState.INITIALIZING,
-            views_in_window=len(known) + len(newest),
-            keyframes=len(self._map),
+            state=TrackingState.TRACKING if company.known else TrackingState.INITIALIZING,
+            views_in_window=len(company) + len(newest),
+            keyframes=len(self._mapper.map),
+            map_parts=len(self._mapper.map.parts),
+            loops_closed=self._mapper.loops_closed,
             **scale.engine_fields,
             registration_inliers=registration.inliers,
             stage_ms=clock.stage_ms,
         )
-        is_resized = scale.scale != scale_before
-        keyframes_changed = refines or is_resized or any(view.is_keyframe for view in views)
+        has_changed = any(notices) or scale.scale != scale_before
         return Update(
-            views, self._status, keyframes_changed, bool(reset_reason), reset_reason, notice
+            views,
+            self._status,
+            keyframes_changed=refines or has_changed or any(kept),
+            was_reset=bool(reset_reason),
+            reset_reason=reset_reason,
+            notice='. '.join(filter(None, notices)),
         )
 
-    def _prepare(self, frame: Frame) -> _NewView:
-        """Undistort, resize and normalise a frame, and give it a key."""
-        rgb = frame.rgb
-        if frame.distortion is not None and frame.intrinsics is not None:
-            rgb = undistort(rgb, frame.intrinsics, frame.distortion)
-        prepared = self._preprocess(rgb, self._resolution, intrinsics=frame.intrinsics)
-        self._next_key += 1
-        view = WindowView(
-            key=self._next_key,
-            camera=frame.camera,
-            stamp_ns=frame.stamp_ns,
-            image=prepared.image.to(self.device),
-            intrinsics=prepared.intrinsics,
-            world_from_camera=frame.map_from_camera,
-        )
-        return _NewView(frame, prepared, view, prepared.intrinsics)
+    def _company(self, newest: Sequence[NewView]) -> Company:
+        """Return who goes with new views; nobody where a map, or a part of it, begins."""
+        if not self._tracking.is_lost or not len(self._mapper.map):
+            return self._mapper.company(len(newest))
+        if self._tracking.gives_up:
+            return Company(())
+        return self._mapper.recollected(newest[0].view, len(newest), self._tracking.lost - 1)
 
     def _register(
-        self, prediction: WindowPrediction, known: Sequence[Keyframe], newest: Sequence[_NewView]
-    ) -> tuple[Registration, list[_NewView]]:
-        """Place the window in the map and settle the intrinsics; the first one makes the map."""
-        try:
-            check_finite(prediction)
-            newest = [
-                self._with_intrinsics(new, prediction.intrinsics[len(known) + i])
-                for i, new in enumerate(newest)
-            ]
-            anchors = known or [self._first_keyframe(newest[0], prediction)]
-            registration = register(prediction, list(enumerate(anchors)))
-        except RegistrationError as error:
-            self._lost += 1
-            self._status = replace(
-                self._status, state=TrackingState.LOST, registration_inliers=0.0
-            )
-            raise FrameError('frame_registration', str(error)) from error
-        self._lost = 0
-        return registration, newest
+        self, prediction: WindowPrediction, company: Company, newest: Sequence[NewView]
+    ) -> tuple[Registration, list[PlacedView]]:
+        """
+        Place the window in the map and settle the intrinsics; the first one makes the map.
 
-    def _with_intrinsics(self, new: _NewView, predicted: np.ndarray) -> _NewView:
-        """Return the view with the network's intrinsics where the camera has none of its own."""
-        if new.intrinsics is not None:
-            return new
-        estimate = self._estimates.setdefault(new.frame.camera, IntrinsicsEstimate())
-        return replace(new, intrinsics=estimate.update(predicted))
+        Raises:
+            RegistrationError: if it fits nowhere.
 
-    def _first_keyframe(self, new: _NewView, prediction: WindowPrediction) -> Keyframe:
-        """Return the view that fixes origin and unit of the map, for the first window."""
-        known_pose = new.frame.map_from_camera
-        map_from_camera = BODY_FROM_OPTICAL if known_pose is None else known_pose
-        self._scale.set_unit(prediction.depth[0])
-        self._origin = map_from_camera[:3, 3]
+        """
+        check_finite(prediction)
+        newest = [
+            self._intake.with_intrinsics(new, prediction.intrinsics[len(company) + i])
+            for i, new in enumerate(newest)
+        ]
+        anchors = company.known or [self._first_keyframe(newest[0], prediction)]
+        registration = register(prediction, list(enumerate(anchors)))
+        placed = [
+            self._place(new, len(company) + i, prediction, registration, company.known)
+            for i, new in enumerate(newest)
+        ]
+        if company.known:
+            self._tracking.check(placed)
+        else:
+            self._tracking.check_first(placed[0])
+            self._start_part(prediction.depth[0], placed)
+        return registration, placed
+
+    def _first_keyframe(self, new: NewView, prediction: WindowPrediction) -> Keyframe:
+        """
+        Return the view that fixes origin and unit of the map, or of a part of it.
+
+        A part begins where the camera was last, with as much depth as it saw there: a guess, until
+        a place is seen again.
+        """
+        pose, unit = new.frame.map_from_camera, 1.0
+        depth = prediction.depth[0]
+        if self._last is not None:
+            before = self._last.keyframe
+            unit = median_depth(before.depth) / median_depth(depth)
+            pose = before.map_from_camera if pose is None else pose
         return Keyframe(
             view=new.view,
             rgb=new.prepared.rgb,
             intrinsics=new.intrinsics,
-            depth=prediction.depth[0],
+            depth=unit * depth,
             weight=prediction.confidence[0],
-            map_from_camera=map_from_camera,
+            map_from_camera=BODY_FROM_OPTICAL if pose is None else pose,
         )
 
+    def _start_part(self, depth: torch.Tensor, placed: Sequence[PlacedView]) -> None:
+        """Begin the map, or another part of it, with views that were placed by the first one."""
+        if self._last is None:
+            self._scale.set_unit(depth)
+            self._origin = placed[0].keyframe.map_from_camera[:3, 3]
+            return
+        before = self._scale.scale
+        part = self._mapper.begin_part()
+        self._scales = {p: s for p, s in self._scales.items() if p in self._mapper.map.parts}
+        self._scales[part] = self._new_scale()
+        self._scale.continue_at(before)
+        for view in placed:
+            view.keyframe.part = part
+
     def _place(
-        self, new: _NewView, slot: int, prediction: WindowPrediction, registration: Registration
+        self,
+        new: NewView,
+        slot: int,
+        prediction: WindowPrediction,
+        registration: Registration,
+        known: Sequence[Keyframe],
     ) -> PlacedView:
-        """Put a new view into the map's gauge, and keep it if it shows something new."""
+        """Put a new view into the map's gauge."""
         map_from_window = registration.map_from_window
         map_from_camera = map_from_window.apply_to_pose(prediction.window_from_camera[slot])
         depth = map_from_window.scale * prediction.depth[slot]
-        depth = torch.where(torch.isfinite(depth) & (depth > 0), depth, torch.nan)
         keyframe = Keyframe(
             view=new.view,
             rgb=new.prepared.rgb,
             intrinsics=new.intrinsics,
-            depth=depth,
+            depth=torch.where(torch.isfinite(depth) & (depth > 0), depth, torch.nan),
             weight=prediction.confidence[slot],
             map_from_camera=map_from_camera,
+            part=self._mapper.part,
         )
         covariance = registration.pose_covariance(map_from_camera)
-        return PlacedView(keyframe, prediction.confidence[slot], covariance, self._keep(keyframe))
+        return PlacedView.among(keyframe, prediction.confidence[slot], covariance, known)
+
+    def _lose(self, company: Company) -> None:
+        """Count a window that fits nowhere."""
+        if company.is_recollected:
+            self._mapper.let_go(company)
+        self._tracking.lost += 1
+        self._status = replace(self._status, state=TrackingState.LOST, registration_inliers=0.0)
+
+    def _take(self, change: Change | None) -> str:
+        """Let the scale follow a correction of the map; returns what to tell of it."""
+        if change is None:
+            return ''
+        if change.joined is not None:
+            self._scales.pop(change.joined, None)
+        self._scale.resize(change.log_size)
+        return change.notice
+
+    def _new_scale(self) -> MapScale:
+        """Return the scale of a part of the map of which nothing is known."""
+        sources = make_sources(self._config.scale, self._robot, self._metric_runner)
+        return MapScale(sources, self._config.scale.max_spread)
 
     @property
-    def _scaled_from_map(self) -> Sim3:
-        """What makes published lengths of the map's own, about the place where the map began."""
-        scale = self._scale.scale
-        return Sim3(scale, np.eye(3), (1.0 - scale) * self._origin)
+    def _scale(self) -> MapScale:
+        """The scale of the part of the map that is worked on."""
+        return self._scales[self._mapper.part]
 
-    def _keep(self, candidate: Keyframe) -> bool:
-        """Add a view to map and window if no keyframe sees it well; tell whether it was added."""
-        points = overlap_points(candidate.depth, candidate.intrinsics, candidate.map_from_camera)
-        to_keyframes = covisibilities(points, candidate.map_from_camera, list(self._window))
-        if not self._rule.is_new(to_keyframes):
-            return False
-        overlaps = [c.overlap for c in to_keyframes]
-        reference = self._rule.next_reference(overlaps) if overlaps else 0
-        for keyframe in self._window.add(candidate, overlaps, reference):
-            keyframe.archive()
-        self._map.append(candidate)
-        if len(self._map) > self._config.keyframe.max_count:
-            self._map.remove(next(k for k in self._map if k not in self._window))
-        return True
+    def _scaled_from_map(self, part: int) -> Sim3:
+        """Return what makes published lengths of a part's own, about where the map began."""
+        scale = self._scales[part].scale
+        return Sim3(scale, np.eye(3), (1.0 - scale) * self._origin)

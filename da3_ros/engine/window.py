@@ -38,29 +38,34 @@ class Window:
         """The keyframe at slot 0; the window must not be empty."""
         return self._keyframes[0]
 
-    def select(self, newest: int) -> list[Keyframe]:
+    def select(self, newest: int, guests: int = 0) -> list[Keyframe]:
         """
-        Return the keyframes that go with ``newest`` new views: reference and youngest others.
+        Return the keyframes that go with new views and guests: reference and youngest others.
 
         The reference always goes, even where the newest views alone fill the window: without it
         there is no gauge.
         """
-        others = max(0, self._size - newest - 1)
+        others = max(0, self._size - newest - guests - 1)
         youngest = self._keyframes[max(1, len(self._keyframes) - others) :]
         return self._keyframes[:1] + youngest
 
-    def dense_slots(self, known: int, newest: int) -> list[int]:
-        """
-        Return which of ``known`` keyframes and ``newest`` views behind them get depth this time.
+    def has_room(self, newest: int) -> bool:
+        """Tell whether a guest can come along beside the reference and one other keyframe."""
+        return self._size - newest >= 3
 
-        All new views and the reference do; it carries the map's scale. The other keyframes take
-        turns: the cost is bounded, and each is seen again every few frames.
+    def dense_slots(self, known: int, newest: int, guests: int = 0) -> list[int]:
+        """
+        Return which of ``known`` keyframes, guests and new views behind them get depth this time.
+
+        All new views do, guests, and the reference, which carries the map's scale. The other
+        keyframes take turns where no guest took theirs: the cost is bounded, and each is seen
+        again every few frames.
         """
         others = max(known - 1, 0)
-        turns = min(self._refreshed - 1, others)
+        turns = max(0, min(self._refreshed - 1 - guests, others))
         taken = sorted(1 + (self._turn + i) % others for i in range(turns))
         self._turn += turns
-        return [*range(min(known, 1)), *taken, *range(known, known + newest)]
+        return [*range(min(known, 1)), *taken, *range(known, known + guests + newest)]
 
     def shapes(self, newest: int) -> list[Capacity]:
         """Return the windows that come while ``newest`` views join at a time, from the largest."""
@@ -91,6 +96,12 @@ class Window:
             evicted.append(held.pop(least)[0])
         self._keyframes = [k for k, _ in held] + [keyframe]
         return evicted
+
+    def replace(self, keyframes: Sequence[Keyframe]) -> list[Keyframe]:
+        """Hold these from now on, the first one as the reference; return those that left."""
+        left = [k for k in self._keyframes if k not in keyframes]
+        self._keyframes = list(keyframes)
+        return left
 
     def clear(self) -> None:
         """Forget all views."""

@@ -1,13 +1,15 @@
 """What a method makes of footage: where each frame was taken from, and its depth."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from da3_ros.config import EngineConfig
-from da3_ros.engine import Frame, StreamingEngine
+from da3_ros.engine import Frame, KeyframePose, StreamingEngine
 from da3_ros.engine.runner import Runner
 from da3_ros.errors import FrameError
 from da3_ros.evaluation.depth import resize_nearest
 from da3_ros.evaluation.footage import CAMERA, Footage
+from da3_ros.geometry.transforms import invert
 import numpy as np
 from tqdm import tqdm
 
@@ -33,17 +35,31 @@ class Estimate:
     own_ms: np.ndarray
 
 
-def engine_estimate(
-    footage: Footage, runner: Runner, config: EngineConfig, method: str = 'engine'
-) -> Estimate:
-    """
-    Play footage through the engine and keep what it publishes, frame by frame.
+@dataclass(frozen=True)
+class _Placed:
+    """A frame as it was published, and the keyframe that was the newest one then."""
 
-    Nothing is corrected afterwards: these are the poses that a robot would have had at the time.
+    index: int
+    map_from_camera: np.ndarray
+    depth: np.ndarray
+    scale: float
+    keyframe: KeyframePose
+    own_ms: float
+
+
+def engine_estimates(
+    footage: Footage, runner: Runner, config: EngineConfig
+) -> tuple[Estimate, Estimate]:
+    """
+    Play footage through the engine; return what it published, and what it knows at the end.
+
+    Of the first, 'engine', nothing is corrected afterwards: these are the poses that a robot would
+    have had at the time. In the second, 'settled', each frame has gone with the keyframe that was
+    the newest when it came, as the map does when a loop is closed.
     """
     engine = StreamingEngine(config, runner)
-    indices, poses, depths, own_ms = [], [], [], []
-    for index, stamp in enumerate(tqdm(footage.stamps_ns, method, leave=False, disable=None)):
+    frames: list[_Placed] = []
+    for index, stamp in enumerate(tqdm(footage.stamps_ns, 'engine', leave=False, disable=None)):
         rgb = footage.rgb(index)
         k = footage.intrinsics(index, *rgb.shape[:2])
         try:
@@ -51,14 +67,35 @@ def engine_estimate(
         except FrameError:
             continue
         view, stages = update.views[0], update.status.stage_ms
-        indices.append(index)
-        poses.append(view.map_from_camera)
-        depths.append(compared_depth(view.depth_m))
-        own_ms.append(sum(stages.get(name, 0.0) for name in ('registration', 'keyframes')))
-    is_metric = bool(indices) and engine.status.is_metric
-    return Estimate(
-        method, np.array(indices), np.array(poses), np.array(depths), is_metric, np.array(own_ms)
-    )
+        own_ms = sum(stages.get(name, 0.0) for name in ('registration', 'keyframes'))
+        pose, depth = view.map_from_camera, compared_depth(view.depth_m)
+        scale, newest = update.status.scale, engine.keyframes[-1]
+        frames.append(_Placed(index, pose, depth, scale, newest, own_ms))
+    is_metric = bool(frames) and engine.status.is_metric
+    indices, own_ms = (np.array([getattr(f, n) for f in frames]) for n in ('index', 'own_ms'))
+
+    def estimate(method: str, placed: Sequence[_Placed]) -> Estimate:
+        poses, depths = ([getattr(f, n) for f in placed] for n in ('map_from_camera', 'depth'))
+        return Estimate(method, indices, np.array(poses), np.array(depths), is_metric, own_ms)
+
+    return estimate('engine', frames), estimate('settled', _settled(frames, engine))
+
+
+def _settled(frames: Sequence[_Placed], engine: StreamingEngine) -> list[_Placed]:
+    """Let each frame go where its keyframe has gone since; stay where that was forgotten."""
+    now = {k.stamp_ns: k for k in engine.keyframes}
+    settled = []
+    for frame in frames:
+        then = frame.keyframe
+        after = now.get(then.stamp_ns, then)
+        size = after.size / then.size
+        if after is not then:
+            size *= engine.status.scale / frame.scale
+        keyframe_from_camera = invert(then.map_from_camera) @ frame.map_from_camera
+        keyframe_from_camera[:3, 3] *= size
+        pose = after.map_from_camera @ keyframe_from_camera
+        settled.append(replace(frame, map_from_camera=pose, depth=size * frame.depth))
+    return settled
 
 
 def compared_depth(depth: np.ndarray) -> np.ndarray:

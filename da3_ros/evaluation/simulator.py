@@ -2,19 +2,29 @@
 A network that knows the truth, and gets it wrong in the ways that a network does.
 
 What it predicts for a window is true depth and true poses in a gauge and a scale that are drawn
-anew for every window, with errors as large as asked for. It implements the runner's interface, so
-engine and node run on it.
+anew for every window, with errors as large as asked for. Views that share nothing with the others
+it can't place, and from one that is black it can't tell anything. It implements the runner's
+interface, so engine and node run on it.
 
 Shapes: V views, H W network image.
 """
 
-from collections import OrderedDict
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 import zlib
 
 from da3_ros.engine.runner import WindowPrediction, WindowView
 from da3_ros.errors import ConfigError
+from da3_ros.evaluation.simulated_guess import (
+    enlarged,
+    grid,
+    Guess,
+    invented,
+    misplaced,
+    random_rotation,
+)
+from da3_ros.evaluation.simulated_sight import DESCRIPTOR, Sight
 from da3_ros.evaluation.truth import Truth
 from da3_ros.geometry.transforms import rigid, Sim3
 import numpy as np
@@ -22,12 +32,13 @@ from scipy.spatial.transform import Rotation
 import torch
 from torch.nn.functional import avg_pool2d, interpolate, pad
 
-# Depth images that are kept, since a view is in many windows.
-_KEPT = 64
 # Outliers come in blobs of so many pixels, wrong by so much in logarithms.
 _BLOB = 8
 _OUTLIER_LOG = (0.2, 0.7)
 _LARGE_LOG_ERROR = 0.1
+# Views whose places another one may be taken for.
+_REMEMBERED_PLACES = 256
+_SHARES = ('outliers', 'persistent', 'confidence', 'min_overlap', 'alias')
 
 
 @dataclass(frozen=True)
@@ -43,7 +54,11 @@ class Noise:
     ``rotation_deg`` of its rotation about each axis; ``focal`` of the logarithm of its focal
     length. ``persistent``: share of the variance of depth and pose that a view carries with it
     into every window, as a network that errs alike each time; the rest is drawn for each window.
-    ``confidence``: 0 to 1, how much of the confidence follows the error.
+    ``confidence``: 0 to 1, how much of the confidence follows the error. ``min_overlap``: share of
+    a view that another must see for the two to be related; what no such links lead to from the
+    reference is placed at random, with hardly any confidence. ``place``: length of the error of a
+    view's descriptor, as a share of its own. ``alias``: share of the views whose descriptors are
+    those of other places.
     """
 
     depth_bias: float = 0.0
@@ -56,11 +71,14 @@ class Noise:
     focal: float = 0.0
     persistent: float = 0.0
     confidence: float = 0.8
+    min_overlap: float = 0.0
+    place: float = 0.0
+    alias: float = 0.0
 
     def __post_init__(self) -> None:
         """Raise ``ConfigError`` for a value that is out of its range."""
         for name, value in vars(self).items():
-            high = 1.0 if name in ('outliers', 'persistent', 'confidence') else np.inf
+            high = 1.0 if name in _SHARES else np.inf
             low = 2 if name == 'cells' else 0
             if not low <= value <= high:
                 raise ConfigError(f"'{name}' is {value!r}; expected {low} to {high:g}.")
@@ -76,18 +94,33 @@ REALISTIC = Noise(
     rotation_deg=0.2,
     focal=0.01,
     persistent=0.3,
+    min_overlap=0.1,
+    place=0.3,
+    alias=0.02,
 )
 
 
 class NetworkSimulator:
     """Predicts windows from the truth of their views, with noise; a runner for the engine."""
 
-    def __init__(self, truth: Truth, noise: Noise = Noise(), seed: int = 0) -> None:
-        """Take the truth, how wrong to be about it, and the seed of all that is drawn."""
-        self.truth, self.noise = truth, noise
+    def __init__(
+        self,
+        truth: Truth,
+        noise: Noise = Noise(),
+        seed: int = 0,
+        blackouts: Sequence[tuple[int, int]] = (),
+    ) -> None:
+        """
+        Take the truth, how wrong to be about it, and the seed of all that is drawn.
+
+        ``blackouts`` are pairs of stamps, first and last, between which a camera sees nothing:
+        then all that is said of a view is made up, with hardly any confidence.
+        """
+        self.truth, self.noise, self.blackouts = truth, noise, tuple(blackouts)
         self._seed = seed
         self._rng = np.random.default_rng(seed)
-        self._depths: OrderedDict[tuple, torch.Tensor] = OrderedDict()
+        self._sight = Sight(truth)
+        self._places: deque[np.ndarray] = deque(maxlen=_REMEMBERED_PLACES)
 
     def infer(
         self, views: Sequence[WindowView], depth_views: Sequence[int] | None = None
@@ -95,21 +128,12 @@ class NetworkSimulator:
         """Predict a window in a gauge of its own; NaN in the views that no depth is asked for."""
         gauge = Sim3(
             float(np.exp(self._rng.normal())),
-            Rotation.random(random_state=self._rng).as_matrix(),
+            random_rotation(self._rng),
             self._rng.normal(size=3),
         )
-        truths = [self._depth(view) for view in views]
-        median = float(torch.stack(truths).nanmedian())
-        depths, confidences, poses, intrinsics = [], [], [], []
-        for view, truth in zip(views, truths, strict=True):
-            own = self._rng_of(view)
-            log_error = self._log_error(truth, own)
-            wrong = self._bled(truth).log() + log_error
-            depths.append(gauge.scale * wrong.exp())
-            confidences.append(self._confidence(wrong - truth.log()))
-            poses.append(gauge.apply_to_pose(self._pose(view, median, own)))
-            intrinsics.append(self._intrinsics(view))
-        depth, confidence = torch.stack(depths), torch.stack(confidences)
+        guesses = [guess.moved(gauge) for guess in self._guesses(views)]
+        depth = torch.stack([guess.depth for guess in guesses])
+        confidence = torch.stack([guess.confidence for guess in guesses])
         if depth_views is not None:
             others = sorted(set(range(len(views))) - set(depth_views))
             depth[others], confidence[others] = torch.nan, torch.nan
@@ -117,19 +141,71 @@ class NetworkSimulator:
         return WindowPrediction(
             depth=depth.to(device),
             confidence=confidence.to(device),
-            window_from_camera=np.stack(poses),
-            intrinsics=np.stack(intrinsics),
+            window_from_camera=np.stack([guess.world_from_camera for guess in guesses]),
+            intrinsics=np.stack([guess.intrinsics for guess in guesses]),
         )
 
-    def _depth(self, view: WindowView) -> torch.Tensor:
-        """Return the true depth (H, W) float32 of a view."""
-        key = (view.camera, view.stamp_ns, *view.image.shape[-2:])
-        if key not in self._depths:
-            depth = torch.from_numpy(np.array(self.truth.depth_m(*key), dtype=np.float32))
-            self._depths[key] = depth
-            if len(self._depths) > _KEPT:
-                self._depths.popitem(last=False)
-        return self._depths[key]
+    def describe(self, view: WindowView) -> torch.Tensor:
+        """
+        Return a place descriptor (D,) of unit length, alike for views that see the same surfaces.
+
+        That of a black view is random, the same each time.
+        """
+        own = self._rng_of(view)
+        error = own.normal(size=DESCRIPTOR) / DESCRIPTOR**0.5
+        if self._is_black(view):
+            return _unit(error)
+        is_alias, which = own.random() < self.noise.alias, own.random()
+        place = self._sight.descriptor(view)
+        others = self._places if is_alias and self._places else [place]
+        shown = others[int(which * len(others))]
+        self._places.append(place)
+        return _unit(shown + self.noise.place * error)
+
+    def _is_black(self, view: WindowView) -> bool:
+        return any(first <= view.stamp_ns <= last for first, last in self.blackouts)
+
+    def _guesses(self, views: Sequence[WindowView]) -> list[Guess]:
+        """Return what is made of each view, the related ones in the world as it is."""
+        glimpses = [self._sight.glimpse(view) for view in views]
+        seeing = [i for i, view in enumerate(views) if not self._is_black(view)]
+        truths = [glimpses[i].depth for i in seeing or range(len(views))]
+        median = float(torch.stack(truths).nanmedian())
+        around = glimpses[seeing[0] if seeing else 0].world_from_camera[:3, 3]
+        guesses = []
+        for view, glimpse in zip(views, glimpses, strict=True):
+            if self._is_black(view):
+                size = tuple(glimpse.depth.shape)
+                guesses.append(invented(glimpse.intrinsics, size, around, median, self._rng))
+            else:
+                guesses.append(self._guess(view, glimpse.depth, median))
+        for strangers in self._strangers(views, seeing):
+            group = misplaced([guesses[i] for i in strangers], around, median, self._rng)
+            for i, guess in zip(strangers, group, strict=True):
+                guesses[i] = guess
+        return guesses
+
+    def _guess(self, view: WindowView, truth: torch.Tensor, median: float) -> Guess:
+        """Return a view of true depth (H, W) with its errors; ``median`` is the window's depth."""
+        own = self._rng_of(view)
+        log_error = self._log_error(truth, own)
+        wrong = self._bled(truth).log() + log_error
+        return Guess(
+            depth=wrong.exp(),
+            confidence=self._confidence(wrong - truth.log()),
+            world_from_camera=self._pose(view, median, own),
+            intrinsics=self._intrinsics(view),
+        )
+
+    def _strangers(self, views: Sequence[WindowView], seeing: Sequence[int]) -> list[list[int]]:
+        """Return the groups of positions that nothing links to the first view that sees."""
+        if self.noise.min_overlap == 0 or len(seeing) < 2:
+            return []
+        groups = self._sight.groups([views[i] for i in seeing], self.noise.min_overlap)
+        return [
+            [i for i, group in zip(seeing, groups, strict=True) if group == stranger]
+            for stranger in np.unique(groups[groups != groups[0]])
+        ]
 
     def _rng_of(self, view: WindowView) -> np.random.Generator:
         """Return a generator that draws the same for a view in every window."""
@@ -147,8 +223,8 @@ class NetworkSimulator:
     def _log_error(self, truth: torch.Tensor, own: np.random.Generator) -> torch.Tensor:
         """Return the logarithm (H, W) of the factor by which depth is wrong, edges apart."""
         noise = self.noise
-        nodes = self._mixed(own, (1, 1, *_grid(truth.shape, noise.cells)))
-        error = noise.depth_bias * _enlarged(nodes, truth.shape)
+        nodes = self._mixed(own, (1, 1, *grid(truth.shape, noise.cells)))
+        error = noise.depth_bias * enlarged(nodes, truth.shape)
         error = error + noise.view_scale * float(self._mixed(own, ()))
         if noise.outliers > 0:
             height, width = (-(-side // _BLOB) for side in truth.shape)
@@ -174,7 +250,7 @@ class NetworkSimulator:
         """Return a confidence (H, W), 1 and up, that follows the error as far as asked for."""
         follows = self.noise.confidence
         noise = interpolate(
-            torch.from_numpy(self._rng.normal(size=(1, 1, *_grid(log_error.shape, 16)))).float(),
+            torch.from_numpy(self._rng.normal(size=(1, 1, *grid(log_error.shape, 16)))).float(),
             tuple(log_error.shape),
             mode='bilinear',
         )[0, 0]
@@ -199,13 +275,5 @@ class NetworkSimulator:
         return k * np.array([[factor, 1.0, 1.0], [1.0, factor, 1.0], [1.0, 1.0, 1.0]])
 
 
-def _grid(shape: tuple[int, int], cells: int) -> tuple[int, int]:
-    """Return rows and columns of about square cells, so many along the longer side."""
-    longer = max(shape)
-    return tuple(max(2, round(cells * side / longer)) for side in shape)
-
-
-def _enlarged(nodes: np.ndarray, shape: tuple[int, int]) -> torch.Tensor:
-    """Return a smooth field (H, W) through nodes (1, 1, rows, columns)."""
-    field = torch.from_numpy(nodes).float()
-    return interpolate(field, tuple(shape), mode='bicubic', align_corners=True)[0, 0]
+def _unit(vector: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(vector / max(float(np.linalg.norm(vector)), 1e-12)).float()

@@ -66,6 +66,12 @@ def blend(b_from_a: np.ndarray, b_from_a_new: np.ndarray, weight: float) -> np.n
     return rigid(rotation, translation)
 
 
+def mean_pose(b_from_a: np.ndarray) -> np.ndarray:
+    """Return the mean (4, 4) of rigid transforms (N, 4, 4) that are near each other."""
+    rotation = Rotation.from_matrix(b_from_a[:, :3, :3]).mean().as_matrix()
+    return rigid(rotation, b_from_a[:, :3, 3].mean(axis=0))
+
+
 @dataclass(frozen=True)
 class Sim3:
     """A similarity ``b_from_a``: ``p_b = scale * rotation @ p_a + translation``."""

@@ -1,7 +1,7 @@
 """``da3 demo``: a rendered scene through the real node over DDS, compared with the truth."""
 
 import argparse
-import os
+from contextlib import nullcontext
 from pathlib import Path
 import shutil
 from typing import TYPE_CHECKING
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 # What the demo leaves in its folder; nothing else there is ever removed.
 PARTS = ('scene', 'input', 'output', 'node.log', 'report.txt', 'contact_sheet.png')
 
-# DDS domains whose ports lie below those that Linux hands out; 0 is everybody's default.
-_DOMAINS = range(1, 101)
 _FRAME_ID = 'camera_optical_frame'
 
 
@@ -35,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--domain-id',
         type=int,
-        help='DDS domain, for watching with other ROS tools; default: one that is likely unused',
+        help='DDS domain, for watching with other ROS tools; default: one that is unused',
     )
     add_engine_options(parser, **{'resolution': 224, 'window.size': 4})
 
@@ -44,6 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Render, play, record, compare; returns the exit code."""
     try:
         from da3_ros.ros.camera_bag import write_camera_bag
+        from da3_ros.ros.domain import private_domain
         from da3_ros.ros.recording import read_recording
         from da3_ros.ros.replay import Replay
     except ImportError as error:
@@ -68,16 +67,17 @@ def run(arguments: argparse.Namespace) -> int:
     )
     film.write(output / 'scene')
     write_camera_bag(output / 'input', film.frames(), _FRAME_ID)
-    domain_id = arguments.domain_id
-    replay = Replay(
-        bag=output / 'input',
-        output=output / 'output',
-        log=output / 'node.log',
-        rate=arguments.rate,
-        domain_id=_private_domain() if domain_id is None else domain_id,
-        parameters=changed(config),
-    )
-    counts = _played(replay, len(film))
+    domain = private_domain() if arguments.domain_id is None else nullcontext(arguments.domain_id)
+    with domain as domain_id:
+        replay = Replay(
+            bag=output / 'input',
+            output=output / 'output',
+            log=output / 'node.log',
+            rate=arguments.rate,
+            domain_id=domain_id,
+            parameters=changed(config),
+        )
+        counts = _played(replay, len(film))
     recording = read_recording(output / 'output')
     problems = recording.problems(film.stamps_ns.tolist(), counts.status.frames_published)
     if problems:
@@ -113,8 +113,3 @@ def _emptied(output: Path) -> Path:
         else:
             path.unlink(missing_ok=True)
     return output
-
-
-def _private_domain() -> int:
-    """Return a DDS domain that another demo on this machine is unlikely to have."""
-    return _DOMAINS[os.getpid() % len(_DOMAINS)]

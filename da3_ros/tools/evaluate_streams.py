@@ -15,7 +15,7 @@ from da3_ros.engine.device import resolve_device
 from da3_ros.engine.networks import load_networks
 from da3_ros.engine.runner import EagerRunner, Runner
 from da3_ros.errors import InputError
-from da3_ros.evaluation.estimate import engine_estimate, Estimate
+from da3_ros.evaluation.estimate import engine_estimates, Estimate
 from da3_ros.evaluation.footage import Footage
 from da3_ros.evaluation.simulator import NetworkSimulator, Noise, REALISTIC
 from da3_ros.evaluation.stitching import stitched_estimate
@@ -65,8 +65,8 @@ def run_streams(arguments: argparse.Namespace) -> int:
             through = runner or NetworkSimulator(
                 footage.truth, NOISES[arguments.simulate], arguments.seed
             )
-            estimate = _estimate(footage, through, config, size)
-            estimates.append(estimate)
+            estimates.extend(_estimates(footage, through, config, size))
+        for estimate in estimates:
             scores = dataclasses.asdict(score(estimate, footage))
             results.append({'stream': footage.name, 'method': estimate.method, **scores})
         if arguments.plots is not None:
@@ -92,13 +92,13 @@ def table(results: Sequence[dict]) -> str:
     return '\n'.join(lines)
 
 
-def _estimate(
+def _estimates(
     footage: Footage, runner: Runner, config: EngineConfig, size: tuple[int, int] | None
-) -> Estimate:
+) -> Sequence[Estimate]:
     """Let the engine or, with a chunk and an overlap, stitching have the footage."""
     if size is None:
-        return engine_estimate(footage, runner, config)
-    return stitched_estimate(footage, runner, config.resolution, *size)
+        return engine_estimates(footage, runner, config)
+    return [stitched_estimate(footage, runner, config.resolution, *size)]
 
 
 def _chunk_size(text: str) -> tuple[int, int]:

@@ -65,6 +65,10 @@ class GaussianRunner:
         self.newest = CameraGaussians(in_camera, prediction.depth[0, -1])
         return window_prediction(prediction)
 
+    def describe(self, view: WindowView) -> torch.Tensor:
+        """Return the place descriptor (D,) of a view."""
+        return self._runner.describe(view)
+
 
 class GaussianMap:
     """

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+from da3_ros.ros.domain import private_domain
 import pytest
 
 pytest.importorskip('launch_ros', reason='launch_ros is not installed: it has no wheel')
@@ -31,7 +32,6 @@ sys.exit(service.run())
 @pytest.fixture
 def launched(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., subprocess.Popen]]:
     """Return a starter of the launch file; what still runs at the end is killed."""
-    monkeypatch.setenv('ROS_DOMAIN_ID', str(100 + os.getpid() % 100))
     monkeypatch.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
     processes = []
 
@@ -40,10 +40,12 @@ def launched(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., subproce
         processes.append(subprocess.Popen(command, start_new_session=True))
         return processes[-1]
 
-    yield start
-    for process in processes:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
+    with private_domain() as domain_id:
+        monkeypatch.setenv('ROS_DOMAIN_ID', str(domain_id))
+        yield start
+        for process in processes:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def inputs_of(name: str, namespace: str, timeout_s: float = 60.0) -> set[str]:

@@ -9,8 +9,7 @@ import pytest
 
 # Modules beside the tests, for pytest's importlib mode puts no folder on the path.
 sys.path.insert(0, str(Path(__file__).parent))
-# Nobody else's topics: a domain of our own, on this machine only.
-os.environ['ROS_DOMAIN_ID'] = str(100 + os.getpid() % 100)
+# This machine's topics only; the session's domain makes them nobody else's.
 os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
 os.environ.setdefault(
     'FASTDDS_DEFAULT_PROFILES_FILE', str(Path(__file__).parents[2] / 'config/fastdds.xml')
@@ -18,6 +17,7 @@ os.environ.setdefault(
 
 rclpy = pytest.importorskip('rclpy')
 
+from da3_ros.ros.domain import private_domain  # noqa: E402
 from rig import Rig  # noqa: E402
 
 
@@ -30,10 +30,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope='session', autouse=True)
 def ros() -> Iterator[None]:
-    """Keep one ROS context for all tests; signals stay pytest's."""
-    rclpy.init(signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
-    yield
-    rclpy.try_shutdown()
+    """Keep one ROS context for all tests, in a domain of their own; signals stay pytest's."""
+    with private_domain() as domain_id:
+        os.environ['ROS_DOMAIN_ID'] = str(domain_id)  # for processes that tests start, too
+        rclpy.init(signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
+        yield
+        rclpy.try_shutdown()
 
 
 @pytest.fixture

@@ -1,10 +1,14 @@
 """Run ``da3_node`` with the fake engine: ``fake_node.py [seconds per push] [--ros-args …]``."""
 
+from collections.abc import Sequence
 import sys
 import time
 
+from da3_ros.engine import Frame, Update
 from da3_ros.ros.main import main
 from fake_engine import FakeEngine
+
+PUSHING = 'Pushing frames ...'
 
 
 class SlowEngine(FakeEngine):
@@ -15,6 +19,11 @@ class SlowEngine(FakeEngine):
             time.sleep(60.0)
         super().__init__(config, **parts)
         self.delay_s = float(sys.argv[1])
+
+    def push(self, frames: Sequence[Frame]) -> Update:
+        """Say so, so that whoever reads the log knows where the process is."""
+        print(PUSHING, file=sys.stderr, flush=True)
+        return super().push(frames)
 
 
 def make_node() -> object:

@@ -1,10 +1,7 @@
 """The node under test, and a peer that publishes images and keeps whatever the node sends."""
 
 from collections import defaultdict
-from collections.abc import Callable
 import gc
-import threading
-import time
 from typing import Any
 
 from da3_ros.msg import Status
@@ -15,9 +12,7 @@ from fake_engine import FakeEngine
 from lifecycle_msgs.srv import GetState
 from nav_msgs.msg import Odometry, Path
 import numpy as np
-import rclpy
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.node import Node
+from peer import Peer, Spinner, wait_for
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
@@ -55,16 +50,6 @@ def camera_info(k: np.ndarray = K, width: int = WIDTH, height: int = HEIGHT) -> 
     return CameraInfo(width=width, height=height, k=k.ravel().tolist())
 
 
-def wait_for(condition: Callable[[], Any], what: str, timeout_s: float = 10.0) -> Any:
-    """Return the first true value of ``condition``, or fail."""
-    end = time.monotonic() + timeout_s
-    while time.monotonic() < end:
-        if value := condition():
-            return value
-        time.sleep(0.005)
-    raise AssertionError(f'Waited {timeout_s} s in vain for {what}.')
-
-
 class Rig:
     """
     A ``Da3Node`` with a fake engine, spinning, and a peer node that spins beside it.
@@ -88,10 +73,10 @@ class Rig:
             return self.engines[-1]
 
         self.node = Da3Node(make_engine, parameter_overrides=overrides, **kwargs)
-        self.peer = rclpy.create_node('peer')
+        self._spinner = Spinner(self.node)
+        self.peer = Peer()
         self.messages: dict[str, list] = defaultdict(list)
         self._publishers: dict[str, Any] = {}
-        self._spinners = [_Spinner(self.node), _Spinner(self.peer)]
         self._stamp_ns = 1_000 * _SECOND_NS
         if is_active:
             self.wait_until('active')
@@ -106,8 +91,7 @@ class Rig:
         for engine in self.engines:
             if isinstance(engine, FakeEngine):
                 engine.gate.set()
-        for spinner in self._spinners:
-            spinner.stop()
+        self._spinner.stop()
         self.node.destroy_node()
         self.peer.destroy_node()
         # rclpy takes the lifecycle services from the network only when the object goes.
@@ -121,24 +105,15 @@ class Rig:
 
     def state(self) -> str:
         """Return the label of the node's lifecycle state."""
-        return self.call(GetState, '/da3/get_state', GetState.Request()).current_state.label
+        return self.peer.call(GetState, '/da3/get_state').current_state.label
 
     def wait_until(self, state: str) -> None:
         """Wait for a lifecycle state."""
         wait_for(lambda: self.state() == state, f'the state {state}')
 
-    def call(self, kind: type, name: str, request: Any, timeout_s: float = 10.0) -> Any:
-        """Call a service of the node and return its response."""
-        client = self.peer.create_client(kind, name)
-        assert client.wait_for_service(timeout_s), f'There is no service {name}.'
-        future = client.call_async(request)
-        wait_for(lambda: future.done(), f'the answer of {name}', timeout_s)
-        self.peer.destroy_client(client)
-        return future.result()
-
     def trigger(self, name: str) -> Trigger.Response:
         """Call one of the node's Trigger services."""
-        return self.call(Trigger, f'/da3/{name}', Trigger.Request())
+        return self.peer.call(Trigger, f'/da3/{name}')
 
     def listen(self, *topics: str, camera: str = '') -> None:
         """Subscribe to topics, all by default, and wait until the node knows."""
@@ -179,9 +154,14 @@ class Rig:
         return self._stamp_ns
 
     def send_info(self, message: CameraInfo | None = None, topic: str = 'camera_info') -> None:
-        """Publish a CameraInfo and wait until the node must have it."""
+        """Publish a CameraInfo and wait until the node has learnt it or counted it as nonsense."""
+        camera = self.node.cameras[topic.rpartition('/')[0]]
+        learnt, nonsense = camera.calibrations, self._nonsense()
         self.publish(message or camera_info(), topic)
-        time.sleep(0.1)
+        wait_for(
+            lambda: camera.calibrations is not learnt or self._nonsense() > nonsense,
+            f'the node to take a message on {topic}',
+        )
 
     def send(self, message: Image | CompressedImage | None = None, topic: str = 'image') -> int:
         """Publish an image, wait until it is counted as processed or dropped; return its stamp."""
@@ -195,6 +175,9 @@ class Rig:
         """Return the node's statistics."""
         return self.node.statistics.snapshot()
 
+    def _nonsense(self) -> int:
+        return self.counts().drops.get('info_intrinsics', 0)
+
     def _settled(self) -> int:
         counts = self.counts()
         return counts.frames_processed + counts.frames_dropped
@@ -203,24 +186,3 @@ class Rig:
         """Wait for so many messages on a topic and return all of them."""
         wait_for(lambda: len(self.messages[topic]) >= count, f'{count} messages on {topic}')
         return self.messages[topic]
-
-
-class _Spinner:
-    """An executor in a thread."""
-
-    def __init__(self, node: Node) -> None:
-        self._executor = SingleThreadedExecutor()
-        self._executor.add_node(node)
-        self._thread = threading.Thread(target=self._spin, daemon=True)
-        self._thread.start()
-
-    def _spin(self) -> None:
-        try:
-            self._executor.spin()
-        except Exception as error:
-            self.error = error
-            raise
-
-    def stop(self) -> None:
-        self._executor.shutdown()
-        self._thread.join(5.0)

@@ -4,7 +4,6 @@ The real node in a process of its own, over DDS: the demo end to end, and a real
 What is recorded is read here with rosbags alone, from the definitions inside the bag.
 """
 
-import os
 from pathlib import Path
 import signal
 import subprocess
@@ -14,6 +13,7 @@ import time
 from da3_ros.engine import Frame
 from da3_ros.evaluation.sequences import read_sequence
 from da3_ros.ros.camera_bag import write_camera_bag
+from da3_ros.ros.domain import private_domain
 from da3_ros.ros.replay import Replay
 from da3_ros.tools.main import main
 import numpy as np
@@ -167,14 +167,15 @@ def test_real_recording_at_its_own_rate(tmp_path):
         for i in range(len(sequence))
     )
     write_camera_bag(tmp_path / 'input', frames, 'hololens')
-    replay = Replay(
-        bag=tmp_path / 'input',
-        output=tmp_path / 'output',
-        log=tmp_path / 'node.log',
-        domain_id=1 + os.getpid() % 90,  # unlike that of any other run on this machine
-        parameters={'resolution': 140, 'device': 'cpu', 'window.size': 3},
-    )
-    counts = replay.run()
+    with private_domain() as domain_id:
+        replay = Replay(
+            bag=tmp_path / 'input',
+            output=tmp_path / 'output',
+            log=tmp_path / 'node.log',
+            domain_id=domain_id,
+            parameters={'resolution': 140, 'device': 'cpu', 'window.size': 3},
+        )
+        counts = replay.run()
     assert counts.sent == len(sequence) == counts.status.frames_received + counts.lost
     assert counts.status.frames_published >= 3
     check_outputs(read_bag(tmp_path / 'output'), read_bag(tmp_path / 'input'))
@@ -208,15 +209,15 @@ def test_no_child_outlives_the_demo(number, tmp_path):
     command = [sys.executable, '-m', 'da3_ros.tools.main', *arguments]
     recording = tmp_path / 'demo' / 'output' / 'output.mcap'
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as demo:
-        wait_until(lambda: recording.exists() and recording.stat().st_size > 300_000, 90)
+        wait_until(lambda: recording.exists() and recording.stat().st_size > 300_000, 240)
         children = children_of(demo.pid)
         assert children
         demo.send_signal(number)
-        text = demo.communicate(timeout=30)[0].decode()
+        text = demo.communicate(timeout=60)[0].decode()
     expected = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -signal.SIGKILL}
     assert demo.returncode == expected[number], text
     assert 'Traceback' not in text
-    wait_until(lambda: not any(Path(f'/proc/{child}').exists() for child in children), 10)
+    wait_until(lambda: not any(Path(f'/proc/{child}').exists() for child in children), 30)
     if number != signal.SIGKILL:
         assert read_bag(recording.parent)['/depth/image_rect']
 

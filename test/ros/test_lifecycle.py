@@ -32,7 +32,7 @@ def trigger(rig: Rig, label: str) -> bool:
     """Make a transition over the wire; True when it succeeded."""
     request = ChangeState.Request()
     request.transition.label = label
-    return rig.call(ChangeState, '/da3/change_state', request).success
+    return rig.peer.call(ChangeState, '/da3/change_state', request).success
 
 
 def entities(rig: Rig) -> tuple[int, int, int, int]:

@@ -24,7 +24,7 @@ def set_one(rig: Rig, name: str, value: Any) -> SetParametersResult:
 def test_every_leaf_of_the_configuration_is_described(rig: Rig) -> None:
     """Over the wire: description, type, range."""
     request = DescribeParameters.Request(names=list(LEAVES))
-    found = rig.call(DescribeParameters, '/da3/describe_parameters', request).descriptors
+    found = rig.peer.call(DescribeParameters, '/da3/describe_parameters', request).descriptors
     assert [d.name for d in found] == list(LEAVES)
     for descriptor in found:
         metadata = LEAVES[descriptor.name].metadata
@@ -101,11 +101,15 @@ def test_a_set_of_changes_is_all_or_nothing(rig: Rig) -> None:
     request = SetParametersAtomically.Request(
         parameters=[p.to_parameter_msg() for p in parameters]
     )
-    result = rig.call(SetParametersAtomically, '/da3/set_parameters_atomically', request).result
+    result = rig.peer.call(
+        SetParametersAtomically, '/da3/set_parameters_atomically', request
+    ).result
     assert not result.successful
     assert rig.node.get_parameter('points.stride').value == 1
     request.parameters[1] = Parameter('depth.encoding', value='16UC1').to_parameter_msg()
-    result = rig.call(SetParametersAtomically, '/da3/set_parameters_atomically', request).result
+    result = rig.peer.call(
+        SetParametersAtomically, '/da3/set_parameters_atomically', request
+    ).result
     assert result.successful
     rig.send()
     assert rig.heard('depth/image_rect')[0].encoding == '16UC1'

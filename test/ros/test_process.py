@@ -1,127 +1,124 @@
 """The executable: it stops at a signal within two seconds, from whatever it is doing."""
 
-from collections.abc import Iterator
-import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 import signal
 import subprocess
 import sys
 import time
 
+from fake_node import PUSHING
 from lifecycle_msgs.srv import GetState
+from peer import PATIENCE_S, Peer, wait_for
 import pytest
-import rclpy
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.node import Node
 from rclpy.qos import QoSProfile
-from rig import image, wait_for
+from rig import image
 from sensor_msgs.msg import Image, PointCloud2
 from std_srvs.srv import Trigger
 
 SCRIPT = Path(__file__).parent / 'fake_node.py'
 
 
-class Client:
-    """Starts processes and talks to the node in them."""
+class Process:
+    """The node in a process of its own; what it says goes into a file."""
 
-    def __init__(self) -> None:
-        self.node: Node = rclpy.create_node('client')
-        self._executor = SingleThreadedExecutor()
-        self._executor.add_node(self.node)
-        self.processes: list[subprocess.Popen] = []
+    def __init__(self, log_path: Path, *args: str) -> None:
+        """Start the executable with arguments."""
+        self._log_path = log_path
+        with log_path.open('wb') as log:
+            self._popen = subprocess.Popen([sys.executable, str(SCRIPT), *args], stderr=log)
 
-    def start(self, *args: str) -> subprocess.Popen:
-        """Start the node's executable with arguments."""
-        command = [sys.executable, str(SCRIPT), *args]
-        self.processes.append(
-            subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=dict(os.environ))
-        )
-        return self.processes[-1]
+    def wait_for_words(self, words: str) -> None:
+        """Wait until the process says something."""
+        wait_for(lambda: words in self._log_path.read_text(), f'{words!r} in the log')
 
-    def call(self, kind: type, name: str) -> object:
-        """Call a service that takes nothing."""
-        client = self.node.create_client(kind, name)
-        wait_for(lambda: self.spin() or client.service_is_ready(), f'the service {name}', 20.0)
-        future = client.call_async(kind.Request())
-        wait_for(lambda: self.spin() or future.done(), f'the answer of {name}')
-        self.node.destroy_client(client)
-        return future.result()
+    def stop(self, number: signal.Signals) -> None:
+        """Send a signal; the process must end cleanly in time."""
+        start = time.monotonic()
+        self._popen.send_signal(number)
+        code = self._popen.wait(PATIENCE_S)
+        elapsed_s = time.monotonic() - start
+        log = self._log_path.read_text()
+        assert code == 0, log
+        assert elapsed_s < 2.0
+        assert 'Traceback' not in log and 'Error' not in log
 
-    def wait_for_state(self, state: str) -> None:
-        """Wait until the node is in a lifecycle state."""
-        wait_for(
-            lambda: self.call(GetState, '/da3/get_state').current_state.label == state, state, 20.0
-        )
-
-    def spin(self) -> None:
-        """Let callbacks run."""
-        self._executor.spin_once(timeout_sec=0.01)
+    def kill(self) -> None:
+        """End the process if it still runs."""
+        self._popen.kill()
+        self._popen.wait()
 
 
 @pytest.fixture
-def client() -> Iterator[Client]:
-    """Return a client; its processes are killed and its node destroyed afterwards."""
-    client = Client()
-    yield client
-    for process in client.processes:
+def start(tmp_path: Path) -> Iterator[Callable[..., Process]]:
+    """Return a function that starts a process; it is killed afterwards."""
+    processes = []
+
+    def start_with(*args: str) -> Process:
+        processes.append(Process(tmp_path / 'node.log', *args))
+        return processes[-1]
+
+    yield start_with
+    for process in processes:
         process.kill()
-        process.wait()
-    client.node.destroy_node()
 
 
-def stop(process: subprocess.Popen, number: signal.Signals) -> str:
-    """Send a signal; the process must end cleanly in time. Returns its log."""
-    start = time.monotonic()
-    process.send_signal(number)
-    _, log = process.communicate(timeout=10.0)
-    assert process.returncode == 0, log
-    assert time.monotonic() - start < 2.0
-    assert 'Traceback' not in log and 'Error' not in log
-    return log
+@pytest.fixture
+def peer() -> Iterator[Peer]:
+    """Return a node that talks to the process."""
+    peer = Peer()
+    yield peer
+    peer.destroy_node()
+
+
+def wait_for_state(peer: Peer, state: str) -> None:
+    """Wait until the node is in a lifecycle state."""
+    wait_for(lambda: peer.call(GetState, '/da3/get_state').current_state.label == state, state)
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_node_with_images_coming(client: Client, number: signal.Signals) -> None:
+def test_a_signal_ends_the_node_with_images_coming(
+    start: Callable[..., Process], peer: Peer, number: signal.Signals
+) -> None:
     """At a push of 50 ms, with somebody listening."""
-    process = client.start('0.05')
-    client.wait_for_state('active')
+    process = start('0.05')
+    wait_for_state(peer, 'active')
     clouds = []
-    client.node.create_subscription(PointCloud2, 'points', clouds.append, QoSProfile(depth=10))
-    publisher = client.node.create_publisher(Image, 'image', QoSProfile(depth=1))
-
-    def publish() -> int:
-        publisher.publish(image(time.time_ns()))
-        client.spin()
-        return len(clouds)
-
-    wait_for(lambda: publish() > 2, 'clouds')
+    peer.create_subscription(PointCloud2, 'points', clouds.append, QoSProfile(depth=10))
+    publisher = peer.create_publisher(Image, 'image', QoSProfile(depth=1))
+    wait_for(lambda: publisher.publish(image(time.time_ns())) or len(clouds) > 2, 'clouds')
     publisher.publish(image(time.time_ns()))
-    stop(process, number)
+    process.stop(number)
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_node_inside_the_network(client: Client, number: signal.Signals) -> None:
+def test_a_signal_ends_the_node_inside_the_network(
+    start: Callable[..., Process], peer: Peer, number: signal.Signals
+) -> None:
     """At a push of a minute."""
-    process = client.start('60')
-    client.wait_for_state('active')
-    publisher = client.node.create_publisher(Image, 'image', QoSProfile(depth=1))
-    wait_for(lambda: client.spin() or publisher.get_subscription_count(), 'a match')
-    publisher.publish(image(time.time_ns()))
-    time.sleep(0.3)
-    stop(process, number)
+    process = start('60')
+    wait_for_state(peer, 'active')
+    publisher = peer.create_publisher(Image, 'image', QoSProfile(depth=1))
+    # More than once: an image that comes before the node has discovered the publisher is lost.
+    timer = peer.create_timer(0.1, lambda: publisher.publish(image(time.time_ns())))
+    process.wait_for_words(PUSHING)
+    timer.cancel()
+    process.stop(number)
 
 
-def test_a_signal_ends_the_node_while_it_loads(client: Client) -> None:
+def test_a_signal_ends_the_node_while_it_loads(start: Callable[..., Process]) -> None:
     """A network of gigabytes takes a while."""
-    process = client.start('0', '--ros-args', '-p', 'model:=slow_to_load')
-    wait_for(lambda: "Loading 'slow_to_load'" in process.stderr.readline(), 'the load', 20.0)
-    stop(process, signal.SIGTERM)
+    process = start('0', '--ros-args', '-p', 'model:=slow_to_load')
+    process.wait_for_words("Loading 'slow_to_load'")
+    process.stop(signal.SIGTERM)
 
 
-def test_the_process_survives_a_model_that_is_missing(client: Client) -> None:
+def test_the_process_survives_a_model_that_is_missing(
+    start: Callable[..., Process], peer: Peer
+) -> None:
     """It says so, answers, and still stops cleanly."""
-    process = client.start('0', '--ros-args', '-p', 'model:=missing')
-    wait_for(lambda: 'There are no weights' in process.stderr.readline(), 'the sentence', 20.0)
-    client.wait_for_state('unconfigured')
-    assert not client.call(Trigger, '/da3/reset').success
-    stop(process, signal.SIGINT)
+    process = start('0', '--ros-args', '-p', 'model:=missing')
+    process.wait_for_words('There are no weights')
+    wait_for_state(peer, 'unconfigured')
+    assert not peer.call(Trigger, '/da3/reset').success
+    process.stop(signal.SIGINT)

@@ -11,12 +11,12 @@ from da3_ros.evaluation.truth import RoomTruth
 from da3_ros.geometry.cameras import unproject
 from da3_ros.geometry.transforms import invert, rigid
 from da3_ros.msg import Status
-from da3_ros.ros.convert import byte_array, float_image, header_at, intrinsics_to_info
+from da3_ros.ros.convert import byte_array, float_image, header_at, intrinsics_to_info, stamp_ns
 from da3_ros.ros.poses import transform_message
 import numpy as np
 import pytest
 from rig import image, Rig, wait_for
-from sensor_msgs.msg import LaserScan, PointCloud2, PointField
+from sensor_msgs.msg import Image, LaserScan, PointCloud2, PointField
 from tf2_ros import StaticTransformBroadcaster, TransformBroadcaster
 import torch
 
@@ -49,6 +49,7 @@ class Stage:
     ) -> None:
         torch.set_num_threads(1)
         self.offsets = offsets or {'': np.eye(4)}
+        self._sent: dict[str, int] = {}  # the newest stamp of each camera
         self.stamps = [START_NS + i * STEP_NS for i in range(len(poses))]
         by_camera = {
             camera: {s: p @ offset for s, p in zip(self.stamps, poses, strict=True)}
@@ -100,22 +101,29 @@ class Stage:
         for camera in self.offsets:
             message = image(stamp, *SIZE)
             message.header.frame_id = self.frame(camera)
-            before = len(self.rig.messages['status'])
             self.rig.send(message, self.topic(camera, 'image'))
-            self.rig.heard('status', before + 1)
-        wait_for(lambda: self._stamp_of_status() == stamp, 'the status of the last image')
+            self._sent[camera] = stamp
+            count = self.rig.counts().frames_processed
+            wait_for(
+                lambda count=count: any(
+                    s.frames_published == count for s in self.rig.messages['status']
+                ),
+                'the status after the image',
+            )
         return self.rig.messages['status'][-1]
-
-    def _stamp_of_status(self) -> int:
-        stamp = self.rig.messages['status'][-1].header.stamp
-        return stamp.sec * 10**9 + stamp.nanosec
 
     def depth_error(self, camera: str = '') -> float:
         """Return the logarithm of published over true depth in the newest image."""
-        message = self.rig.heard(self.topic(camera, 'depth/image_rect'))[-1]
-        stamp = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
+        stamp = self._sent[camera]
+        message = wait_for(
+            lambda: [m for m in self._depths(camera) if stamp_ns(m.header) == stamp],
+            'the depth of the newest image',
+        )[-1]
         depth = np.frombuffer(message.data, np.float32).reshape(message.height, message.width)
         return float(np.nanmedian(np.log(depth / self.truth.depth_m(camera, stamp, *depth.shape))))
+
+    def _depths(self, camera: str) -> list[Image]:
+        return self.rig.messages[self.topic(camera, 'depth/image_rect')]
 
     def cloud_in_sensor(self, stamp: int) -> np.ndarray:
         """Return the true points (H, W, 3) of the camera's view, in the sensor's frame."""

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 import threading
 
+from peer import PATIENCE_S
 from rig import image, Rig, wait_for
 
 
@@ -13,7 +14,7 @@ def test_reset_starts_a_new_map(rig: Rig) -> None:
         rig.send()
     response = rig.trigger('reset')
     assert response.success and response.message.endswith('.')
-    wait_for(lambda: not rig.messages['keyframes'][-1].poses, 'an empty path')
+    wait_for(lambda: not rig.heard('keyframes')[-1].poses, 'an empty path')
     rig.send()
     wait_for(lambda: len(rig.messages['keyframes'][-1].poses) == 1, 'a new path')
 
@@ -55,9 +56,10 @@ def test_a_request_waits_for_the_network_and_not_the_executor(rig: Rig) -> None:
     answers = []
     caller = threading.Thread(target=lambda: answers.append(rig.trigger('reset')))
     caller.start()
+    wait_for(lambda: rig.node.worker.has_requests, 'the request to wait')
     assert rig.state() == 'active' and not answers
     rig.engine.gate.set()
-    caller.join(5.0)
+    caller.join(PATIENCE_S)
     assert answers[0].success
     assert rig.engine.frames[-1].stamp_ns and rig.engine.keyframes == ()
 
@@ -73,5 +75,5 @@ def test_a_request_is_answered_when_the_node_is_cleaned_up(rig: Rig) -> None:
     wait_for(lambda: rig.node.worker and rig.node.worker.has_requests, 'the request to wait')
     rig.node.trigger_deactivate()
     rig.node.trigger_cleanup()
-    caller.join(5.0)
+    caller.join(PATIENCE_S)
     assert not answers[0].success and 'cleaned up' in answers[0].message

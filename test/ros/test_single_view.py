@@ -2,14 +2,13 @@
 
 from collections.abc import Callable
 from pathlib import Path
-import time
 
 from da3_ros.engine import make_engine
 from da3_ros.model.weights import build_network, save_model
 from doubles.miniatures import TINY_METRIC
 import numpy as np
 import pytest
-from rig import camera_info, image, Rig
+from rig import camera_info, image, Rig, wait_for
 import torch
 
 POSE_TOPICS = ('odometry', '/tf')
@@ -30,6 +29,13 @@ def depth_of(message: object) -> np.ndarray:
     return np.frombuffer(message.data, np.float32).reshape(message.height, message.width)
 
 
+def wait_for_status(rig: Rig, published: int) -> None:
+    """Wait for the status after so many images, which comes after all that is made of them."""
+    wait_for(
+        lambda: any(s.frames_published == published for s in rig.messages['status']), 'the status'
+    )
+
+
 def test_depth_without_poses(make_rig: Callable[..., Rig], parameters: dict) -> None:
     """Without CameraInfo depth alone; with it a cloud too, in metres; never a pose."""
     rig = make_rig(parameters=parameters, engine=make_engine)
@@ -38,7 +44,7 @@ def test_depth_without_poses(make_rig: Callable[..., Rig], parameters: dict) -> 
     depth = rig.heard('depth/image_rect', 2)
     assert [m.header.stamp.sec * 10**9 + m.header.stamp.nanosec for m in depth] == stamps
     rig.heard('confidence/image_rect', 2)
-    time.sleep(0.2)
+    wait_for_status(rig, 2)
     assert not any(rig.messages[t] for t in ('points', 'depth/camera_info', *POSE_TOPICS))
     assert not rig.heard('status')[-1].is_metric
 
@@ -46,7 +52,7 @@ def test_depth_without_poses(make_rig: Callable[..., Rig], parameters: dict) -> 
     rig.send(image(rig.next_stamp_ns()))
     info, _ = rig.heard('depth/camera_info')[0], rig.heard('points')
     assert info.k[0] > 0
-    time.sleep(0.2)
+    wait_for_status(rig, 3)
     assert not any(rig.messages[topic] for topic in POSE_TOPICS)
     status = rig.heard('status')[-1]
     assert (status.is_metric, status.scale_source) == (True, 'metric_model')

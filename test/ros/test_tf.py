@@ -1,7 +1,6 @@
 """Transforms: none, map above the camera, map above the odometry frame."""
 
 from collections.abc import Callable
-import time
 
 from da3_ros.ros.poses import matrix_of, transform_message
 import fake_engine
@@ -12,13 +11,14 @@ from tf2_ros import TransformBroadcaster
 
 
 def send_odometry(rig: Rig, odom_from_camera: np.ndarray, stamp: int) -> None:
-    """Publish odom → camera as the robot would, once the node listens."""
+    """Publish odom → camera as the robot would, once the node listens, and wait for it to know."""
     if not hasattr(rig, 'broadcaster'):
         rig.broadcaster = TransformBroadcaster(rig.peer)
         publisher = rig.broadcaster.pub_tf
         wait_for(lambda: publisher.get_subscription_count() > 1, 'the node to listen to /tf')
     rig.broadcaster.sendTransform(transform_message(odom_from_camera, 'odom', FRAME_ID, stamp))
-    time.sleep(0.2)
+    tf = rig.node._robot_tf
+    wait_for(lambda: tf.find('odom', FRAME_ID, stamp) is not None, 'odom → camera in TF')
 
 
 def from_map(rig: Rig) -> list[TransformStamped]:

@@ -83,6 +83,12 @@ class Readings:
         """Keep a reading; the oldest one goes when there are too many."""
         self._readings.append((log_scale, sigma))
 
+    def shift(self, by: float) -> None:
+        """Add to all readings: the unit of the map is another."""
+        shifted = [(log_scale + by, sigma) for log_scale, sigma in self._readings]
+        self._readings.clear()
+        self._readings.extend(shifted)
+
     def clear(self) -> None:
         """Forget all readings."""
         self._readings.clear()

@@ -102,6 +102,22 @@ class MapScale:
         self.start_anew()
         self._log_scale = -math.log(median)
 
+    def continue_at(self, scale: float) -> None:
+        """Begin with a scale that is a guess, until a source knows better."""
+        self.start_anew()
+        self._log_scale = math.log(scale)
+
+    def resize(self, log_size: float) -> None:
+        """
+        Follow a correction that has multiplied the newest depths of the map by exp(``log_size``).
+
+        What was measured in metres stays what it is; a map without metres stays as it is.
+        """
+        for source in self._sources:
+            source.resize(log_size)
+        if self._was_metric:
+            self._log_scale -= log_size
+
     @property
     def scale(self) -> float:
         """Published units per map unit; NaN before the first view."""

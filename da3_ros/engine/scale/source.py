@@ -50,6 +50,9 @@ class ScaleSource(ABC):
         self.problem = ''
         self._forget()
 
+    def resize(self, log_size: float) -> None:
+        """Know that the newest depths of the map were multiplied by exp(``log_size``)."""
+
     @property
     @abstractmethod
     def estimate(self) -> ScaleEstimate | None:
@@ -77,6 +80,10 @@ class ReadingSource(ScaleSource):
     def estimate(self) -> ScaleEstimate | None:
         """What the readings add up to."""
         return self._readings.estimate
+
+    def resize(self, log_size: float) -> None:
+        """Keep what was measured in metres."""
+        self._readings.shift(-log_size)
 
     def _forget(self) -> None:
         self._readings.clear()

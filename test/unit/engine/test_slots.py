@@ -52,3 +52,11 @@ def test_roles_turn_once_and_are_lost_with_the_slot() -> None:
 def test_more_views_than_slots_are_our_own_mistake() -> None:
     with pytest.raises(AssertionError):
         SlotTable(1).place([1, 2])
+
+
+def test_looking_for_a_view_makes_no_room_for_it() -> None:
+    table = SlotTable(2)
+    slots = table.place([4, 7]).slots
+    assert [table.find(key) for key in (4, 7, 5)] == [*slots, None]
+    table.find(4)
+    assert table.place([9]).slots == slots[:1], 'the one seen longest ago, found or not'

@@ -21,6 +21,7 @@ from doubles.box_room import (
 )
 import numpy as np
 import pytest
+import torch
 
 WIDTH, HEIGHT = 112, 84
 K = np.array([[80.0, 0.0, 56.0], [0.0, 80.0, 42.0], [0.0, 0.0, 1.0]])
@@ -182,7 +183,7 @@ def test_keyframes_average_what_the_windows_say() -> None:
 
     first_look, _ = stream([pose_at([0, 0, 0])], depth_bias=0.05)
     once = first_look.push([frames[0]]).views[0].depth_m
-    assert spread(engine._map[0].depth.numpy()) < 0.6 * spread(once)
+    assert spread(next(iter(engine._mapper.map)).depth.numpy()) < 0.6 * spread(once)
 
 
 def test_map_is_bounded() -> None:
@@ -279,7 +280,7 @@ def test_every_keyframe_of_the_window_is_refined_in_turn() -> None:
     config = replaced(CONFIG, {'window.refreshed': 2, 'keyframe.min_parallax_deg': 1.0})
     engine, frames = stream(arc(12), config)
     run(engine, frames)
-    known = list(engine._window)[1:]
+    known = list(engine._mapper.window)[1:]
     assert len(known) == 3
     before = [k.weight.clone() for k in known]
     for i in range(len(known)):  # the last view again and again: no new keyframe
@@ -303,27 +304,35 @@ class _Broken:
             intrinsics=prediction.intrinsics * self._focal,
         )
 
+    def describe(self, view) -> torch.Tensor:
+        return self._good.describe(view)
+
 
 @pytest.mark.parametrize(('depth', 'focal'), [(float('nan'), 1.0), (0.0, 1.0), (1.0, np.nan)])
-def test_network_garbage_is_lost_then_found_then_given_up(depth: float, focal: float) -> None:
-    engine, frames = stream(arc(30))
-    run(engine, frames[:3])
+def test_network_garbage_is_lost_then_found_then_another_part(depth: float, focal: float) -> None:
+    engine, frames = stream(arc(60, turn_deg=150.0))
+    run(engine, frames[:30])
     good = engine._runner
     engine._runner = _Broken(good, depth, focal)
     with pytest.raises(FrameError) as drop:
-        engine.push([frames[3]])
+        engine.push([frames[30]])
     assert drop.value.reason == 'frame_registration'
     assert engine.status.state is TrackingState.LOST
     engine._runner = good
-    assert engine.push([frames[4]]).status.state is TrackingState.TRACKING
+    found = engine.push([frames[31]])
+    assert found.status.state is TrackingState.TRACKING
+    assert 'known again' in found.notice
     engine._runner = _Broken(good, depth, focal)
-    for f in frames[5:15]:
+    for f in frames[32:42]:
         with pytest.raises(FrameError):
             engine.push([f])
     engine._runner = good
-    update = engine.push([frames[15]])
-    assert update.was_reset
-    assert 'lost' in update.reset_reason
+    before = engine.keyframes
+    update = engine.push([frames[42]])
+    assert not update.was_reset and 'another part' in update.notice
+    assert update.status.map_parts == 2
+    assert [k.stamp_ns for k in engine.keyframes[:-1]] == [k.stamp_ns for k in before]
+    assert update.status.state is TrackingState.INITIALIZING
 
 
 def test_garbage_from_the_start_leaves_an_empty_map() -> None:

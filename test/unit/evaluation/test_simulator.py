@@ -125,7 +125,7 @@ def test_poses_are_as_wrong_as_asked_for() -> None:
 
 def test_noise_that_cannot_be_is_refused() -> None:
     assert REALISTIC.depth_bias > 0
-    for wrong in ({'outliers': 1.5}, {'depth_bias': -0.1}, {'cells': 1}):
+    for wrong in ({'outliers': 1.5}, {'depth_bias': -0.1}, {'cells': 1}, {'alias': 1.1}):
         with pytest.raises(ConfigError, match=next(iter(wrong))):
             Noise(**wrong)
 

@@ -3,7 +3,7 @@
 from da3_ros.config import EngineConfig
 from da3_ros.errors import InputError
 from da3_ros.evaluation.courses import corridor, room_around, SIZE
-from da3_ros.evaluation.estimate import engine_estimate, Estimate
+from da3_ros.evaluation.estimate import engine_estimates, Estimate
 from da3_ros.evaluation.footage import film_footage, FilmTruth, Footage
 from da3_ros.evaluation.simulator import NetworkSimulator, Noise
 from da3_ros.evaluation.stitching import chunks, stitched_estimate
@@ -46,7 +46,7 @@ def test_methods_find_the_truth_through_an_exact_network() -> None:
         perfect(),
         stitched(Noise()),
         stitched(Noise(), 2, 1),
-        engine_estimate(LAP, NetworkSimulator(LAP.truth), CONFIG),
+        *engine_estimates(LAP, NetworkSimulator(LAP.truth), CONFIG),
     ]
     for estimate in exact:
         scores = score(estimate, LAP)

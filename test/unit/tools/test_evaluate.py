@@ -64,10 +64,15 @@ def test_streams_are_compared_in_table_json_and_plot(tmp_path: Path, capsys) -> 
     words += ['--frames', '24', '--chunks', '12/6', '2/1', '--device', 'cpu']
     assert main([*words, '--output', str(output), '--plots', str(plots)]) == 0
     rows = json.loads(output.read_text())
-    assert [row['method'] for row in rows] == ['engine', 'chunks 12/6', 'frame to frame']
+    assert [row['method'] for row in rows] == [
+        'engine',
+        'settled',
+        'chunks 12/6',
+        'frame to frame',
+    ]
     assert all(row['stream'] == 'corridor-0' and row['ate_sim3_m'] < 0.01 for row in rows)
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 4 and lines[0].split()[:2] == ['ATE', 'Sim3']
+    assert len(lines) == 5 and lines[0].split()[:2] == ['ATE', 'Sim3']
     assert (plots / 'corridor-0.png').read_bytes().startswith(b'\x89PNG')
 
 
@@ -88,7 +93,7 @@ def test_a_rendered_lap_goes_through_a_real_network(weights: Path, tmp_path: Pat
     words += ['--model', str(weights), '--resolution', '56', '--chunks', '6/3', '--device', 'cpu']
     assert main([*words, '--output', str(output)]) == 0
     rows = json.loads(output.read_text())
-    assert [row['frames_in_all'] for row in rows] == [12, 12]
+    assert [row['frames_in_all'] for row in rows] == [12, 12, 12]
     assert all(row['ate_sim3_m'] > 0 for row in rows)
 
 

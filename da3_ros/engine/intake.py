@@ -1,0 +1,73 @@
+"""From frames to views that are ready for the network."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from da3_ros.engine.admission import Admission
+from da3_ros.engine.device_preprocess import DevicePreprocess
+from da3_ros.engine.frame import Frame
+from da3_ros.engine.intrinsics import IntrinsicsEstimate
+from da3_ros.engine.preprocess import preprocess, Preprocessed
+from da3_ros.engine.runner import WindowView
+from da3_ros.geometry.cameras import undistort
+import numpy as np
+import torch
+
+
+@dataclass(frozen=True)
+class NewView:
+    """A frame that is ready for the network; ``intrinsics`` (3, 3) at its size, once known."""
+
+    frame: Frame
+    prepared: Preprocessed
+    view: WindowView
+    intrinsics: np.ndarray | None
+
+
+class Intake:
+    """Admits frames, prepares them, and remembers what the stream has told of its cameras."""
+
+    def __init__(self, device: torch.device, resolution: int, max_stamp_jump_s: float) -> None:
+        """Take where the network is, and what ``Admission`` needs."""
+        self._device = device
+        self._preprocess = DevicePreprocess(device) if device.type == 'cuda' else preprocess
+        self._resolution, self._max_stamp_jump_s = resolution, max_stamp_jump_s
+        self._next_key = 0
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget the stream; keys are never used again."""
+        self._admission = Admission(self._resolution, self._max_stamp_jump_s)
+        self._estimates: dict[str, IntrinsicsEstimate] = {}
+
+    def check(self, frames: Sequence[Frame]) -> str:
+        """See ``Admission.check``."""
+        return self._admission.check(frames)
+
+    def accept(self, frames: Sequence[Frame]) -> None:
+        """Remember frames that went through."""
+        self._admission.accept(frames)
+
+    def prepare(self, frame: Frame) -> NewView:
+        """Undistort, resize and normalise a frame, and give it a key."""
+        rgb = frame.rgb
+        if frame.distortion is not None and frame.intrinsics is not None:
+            rgb = undistort(rgb, frame.intrinsics, frame.distortion)
+        prepared = self._preprocess(rgb, self._resolution, intrinsics=frame.intrinsics)
+        self._next_key += 1
+        view = WindowView(
+            key=self._next_key,
+            camera=frame.camera,
+            stamp_ns=frame.stamp_ns,
+            image=prepared.image.to(self._device),
+            intrinsics=prepared.intrinsics,
+            world_from_camera=frame.map_from_camera,
+        )
+        return NewView(frame, prepared, view, prepared.intrinsics)
+
+    def with_intrinsics(self, new: NewView, predicted: np.ndarray) -> NewView:
+        """Return the view with the network's intrinsics where the camera has none of its own."""
+        if new.intrinsics is not None:
+            return new
+        estimate = self._estimates.setdefault(new.frame.camera, IntrinsicsEstimate())
+        return replace(new, intrinsics=estimate.update(predicted))

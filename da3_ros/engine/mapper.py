@@ -1,0 +1,285 @@
+"""
+What becomes of a registered window: keyframes, the views that go with the next one, and loops.
+
+The mapper owns the map and the window. It decides who comes along with new views, keeps those that
+show something new, lets old keyframes in as guests where a place looks familiar, and closes the
+loops that they prove.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from da3_ros.config import EngineConfig
+from da3_ros.engine.keyframes import covisibilities, Keyframe, KeyframeRule, overlap_points
+from da3_ros.engine.loop_closing import LoopCloser
+from da3_ros.engine.map import Loop, Map
+from da3_ros.engine.placed_view import PlacedView
+from da3_ros.engine.registration import Registration
+from da3_ros.engine.revisits import Guest, Revisits
+from da3_ros.engine.runner import WindowPrediction, WindowView
+from da3_ros.engine.window import Window
+from da3_ros.geometry.transforms import rotation_angle_deg, Sim3
+import numpy as np
+import torch
+
+# A guest that is off by no more than this, as a share of the scene's depth, in degrees and in
+# logarithms of scale, is where the map has it: registration takes in what is left.
+_IN_PLACE = (0.03, 1.0, 0.03)
+# Places that a lost view may be at, tried one a frame.
+_RECOLLECTIONS = 3
+# Parts with fewer keyframes are not worth keeping once they are left.
+_MIN_PART = 3
+
+Describe = Callable[[WindowView], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Company:
+    """
+    The keyframes that go with new views: those that the map trusts, then guests.
+
+    ``is_recollected`` tells that they are not the window, but a place that a lost view may be at.
+    """
+
+    known: tuple[Keyframe, ...]
+    guests: tuple[Keyframe, ...] = ()
+    is_recollected: bool = False
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self.known) + len(self.guests)
+
+    @property
+    def views(self) -> list[WindowView]:
+        """What the network is shown of them."""
+        return [k.view for k in (*self.known, *self.guests)]
+
+
+@dataclass(frozen=True)
+class Change:
+    """
+    What a correction did to the map.
+
+    ``log_size`` is the logarithm of what the newest keyframes were resized by; ``joined`` the
+    number of the part that is no more, or None; ``notice`` says in a sentence what happened.
+    """
+
+    log_size: float
+    joined: int | None
+    notice: str
+
+
+class Mapper:
+    """Keeps the map and the window; all of it belongs to the thread that pushes."""
+
+    def __init__(self, config: EngineConfig, describe: Describe) -> None:
+        """Take the configuration, and who describes the place of a view."""
+        self._describe = describe
+        self.configure(config)
+        self.map = Map(config.keyframe.max_count)
+        self.window = Window(config.window.size, config.window.refreshed)
+        self._size = config.window.size
+        self._revisits = Revisits(self.map, 2 * config.window.size)
+        self._closer = LoopCloser()
+        self.clear()
+
+    def configure(self, config: EngineConfig) -> None:
+        """Take new thresholds."""
+        self._rule = KeyframeRule(config.keyframe)
+        self._revisits_on = config.keyframe.revisits
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.window.clear()
+        self.map.clear()
+        self._revisits.clear()
+        self._closer.cancel()
+        self._closing: Guest | None = None
+        self.part = 0
+        self._next_part = 1
+        self.loops_closed = 0
+
+    def company(self, newest: int) -> Company:
+        """Return who goes with ``newest`` new views while the map is known."""
+        guest = self._revisits.guest
+        if guest is None or not self.window.has_room(newest):
+            return Company(tuple(self.window.select(newest)))
+        return Company(tuple(self.window.select(newest, 1)), (guest.keyframe,))
+
+    def recollected(self, view: WindowView, newest: int, attempt: int) -> Company:
+        """Return who goes with a view that is lost: a place that looks like it, and around it."""
+        matches = self.map.places.query(self._describe(view), _RECOLLECTIONS, ())
+        place = self.map[matches[attempt % len(matches)][0]]
+        members = [place, *self.map.neighbours(place)][: max(1, self._size - newest)]
+        for keyframe in members:
+            keyframe.recall()
+        return Company(tuple(members), is_recollected=True)
+
+    def settle(self, company: Company) -> None:
+        """Make those the window that a lost view was found by; what is left behind is archived."""
+        self._dismiss_guest()
+        for keyframe in self.window.replace(company.known):
+            keyframe.archive()
+        left, self.part = self.part, company.known[0].part
+        if left != self.part and sum(k.part == left for k in self.map) < _MIN_PART:
+            self.map.forget_part(left)
+
+    def let_go(self, company: Company) -> None:
+        """Archive those that were recalled in vain."""
+        for keyframe in company.known:
+            if keyframe not in self.window:
+                keyframe.archive()
+
+    def begin_part(self) -> int:
+        """Start another part of the map, and return its number; the window is empty then."""
+        self._dismiss_guest()
+        if sum(k.part == self.part for k in self.map) < _MIN_PART:
+            self.map.forget_part(self.part)
+        for keyframe in self.window.replace(()):
+            keyframe.archive()
+        self.part = self._next_part
+        self._next_part += 1
+        return self.part
+
+    def keep(self, placed: PlacedView, known: Sequence[Keyframe]) -> bool:
+        """Add a view to map and window if no keyframe sees it well; tell whether it was added."""
+        if not self._rule.is_new(placed.shared):
+            return False
+        keyframe = placed.keyframe
+        overlaps = self._overlaps(placed, known)
+        reference = self._rule.next_reference(overlaps) if overlaps else 0
+        members = list(self.window)
+        self._admit(keyframe, overlaps, reference)
+        descriptor = self._describe(keyframe.view)
+        linked = list(zip(members, overlaps, strict=True))
+        self.map.add(keyframe, descriptor, linked, self._in_use())
+        if self._revisits_on and self._closing is None:
+            self._revisits.invite(keyframe, descriptor, list(self.window))
+        return True
+
+    def look_at_guests(
+        self,
+        company: Company,
+        prediction: WindowPrediction,
+        registration: Registration,
+        newest: Keyframe,
+    ) -> Change | None:
+        """Let the guest of a window be judged; one that is believed may close a loop."""
+        if not company.guests or self._revisits.guest is None:
+            return None
+        guest = self._revisits.guest
+        now_from_then = self._revisits.look(
+            len(company.known), prediction, registration, company.known, newest
+        )
+        if now_from_then is None:
+            if self._revisits.is_exhausted:
+                self._dismiss_guest()
+            return None
+        return self._believe(guest, now_from_then)
+
+    def corrected(self) -> Change | None:
+        """Take in the correction of a loop that was closed before, if there is one."""
+        correction = self._closer.finish()
+        if correction is None:
+            return None
+        guest, self._closing = self._closing, None
+        newest = guest.host
+        size_before = newest.size
+        self.map.move(correction.now_from_then)
+        for loop in correction.rejected:
+            self.map.loops.remove(loop)
+        if any(loop.second == guest.keyframe.view.key for loop in correction.rejected):
+            guest.keyframe.archive()
+            return Change(float(np.log(newest.size / size_before)), None, '')
+        self.loops_closed += 1
+        self._welcome(guest)
+        return Change(
+            float(np.log(newest.size / size_before)),
+            None,
+            f'A loop is closed: the place of {guest.keyframe.view.stamp_ns * 1e-9:.1f} s was seen '
+            'again',
+        )
+
+    def _believe(self, guest: Guest, now_from_then: Sim3) -> Change | None:
+        """Act on where a guest was found to be."""
+        keyframe, host = guest.keyframe, guest.host
+        if keyframe.part != host.part:
+            return self._join(guest, now_from_then)
+        if _is_in_place(keyframe, now_from_then):
+            self._welcome(guest)
+            return None
+        in_host = Sim3.from_rigid(host.map_from_camera).inverse()
+        measured = in_host @ now_from_then @ Sim3.from_rigid(keyframe.map_from_camera)
+        self.map.loops.append(Loop(host.view.key, keyframe.view.key, measured))
+        self._closing = guest
+        self._closer.start(self.map, host.part)
+        return None
+
+    def _join(self, guest: Guest, now_from_then: Sim3) -> Change:
+        """Take the younger of two parts to where a guest has been found to be of the older one."""
+        here, there = guest.host.part, guest.keyframe.part
+        size_before = guest.host.size
+        if there < here:
+            self.map.join(there, here, now_from_then.inverse())
+        else:
+            self.map.join(here, there, now_from_then)
+        self.part = min(here, there)
+        self._welcome(guest)
+        return Change(
+            float(np.log(guest.host.size / size_before)),
+            max(here, there),
+            'Two parts of the map are joined: the place of '
+            f'{guest.keyframe.view.stamp_ns * 1e-9:.1f} s was seen again',
+        )
+
+    def _welcome(self, guest: Guest) -> None:
+        """Make a guest one of the window, now that the map has it where it was seen."""
+        keyframe, host = guest.keyframe, guest.host
+        if host.view.key not in self.map or keyframe.part != self.part:
+            keyframe.archive()  # tracking was lost in the meantime
+            return
+        points = overlap_points(host.depth, host.intrinsics, host.map_from_camera)
+        pose = host.map_from_camera
+        own, *others = covisibilities(points, pose, [keyframe, *self.window])
+        self.map.link(host, keyframe, own.overlap)
+        if keyframe not in self.window:
+            self._admit(keyframe, [other.overlap for other in others], 0)
+
+    def _admit(self, keyframe: Keyframe, overlaps: Sequence[float], reference: int) -> None:
+        """Take a keyframe into the window, and archive those that have to leave."""
+        for left in self.window.add(keyframe, overlaps, reference):
+            left.archive()
+
+    def _overlaps(self, placed: PlacedView, known: Sequence[Keyframe]) -> list[float]:
+        """Return how much each member of the window sees of a view, of which some went with it."""
+        shared = {id(k): c.overlap for k, c in zip(known, placed.shared, strict=True)}
+        pose = placed.keyframe.map_from_camera
+        others = [k for k in self.window if id(k) not in shared]
+        if others:
+            points = overlap_points(placed.keyframe.depth, placed.keyframe.intrinsics, pose)
+            seen = covisibilities(points, pose, others)
+            shared |= {id(k): c.overlap for k, c in zip(others, seen, strict=True)}
+        return [shared[id(k)] for k in self.window]
+
+    def _dismiss_guest(self) -> None:
+        """Let the guest go; it is archived again unless a window or a loop has it."""
+        guest = self._revisits.dismiss()
+        if guest is not None and guest not in self.window:
+            guest.archive()
+
+    def _in_use(self) -> list[Keyframe]:
+        """Return the keyframes that must not be forgotten now."""
+        guests = [g for g in (self._revisits.guest, self._closing) if g is not None]
+        return [*self.window, *(k for g in guests for k in (g.keyframe, g.host))]
+
+
+def _is_in_place(keyframe: Keyframe, now_from_then: Sim3) -> bool:
+    """Tell whether a keyframe need not be moved."""
+    position, degrees, log_scale = _IN_PLACE
+    moved = now_from_then.apply_to_pose(keyframe.map_from_camera)
+    off = float(np.linalg.norm(moved[:3, 3] - keyframe.map_from_camera[:3, 3]))
+    return (
+        off <= position * float(keyframe.depth.nanmedian())
+        and float(rotation_angle_deg(now_from_then.rotation)) <= degrees
+        and abs(float(np.log(now_from_then.scale))) <= log_scale
+    )

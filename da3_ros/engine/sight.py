@@ -1,0 +1,57 @@
+"""
+Whether two views see the same surfaces where they say they do: the check on everything that joins.
+
+Shapes: N points, H W network image.
+"""
+
+from dataclasses import dataclass
+
+from da3_ros.geometry.transforms import invert
+import numpy as np
+import torch
+
+# Depths of one surface that differ by less than this, in logarithms, are the same surface's.
+_SAME_SURFACE = 0.15
+
+
+@dataclass(frozen=True)
+class Sight:
+    """
+    What a view sees of points that another view placed.
+
+    ``inside`` is the share of them in its image, in front of it; ``agreeing`` the share of those
+    whose depth is the one that it sees there.
+    """
+
+    inside: float
+    agreeing: float
+
+
+def sight(
+    points: torch.Tensor,
+    world_from_camera: np.ndarray,
+    intrinsics: np.ndarray,
+    depth: torch.Tensor,
+) -> Sight:
+    """
+    Return what a view with ``depth`` (H, W) at ``world_from_camera`` (4, 4) sees of ``points``.
+
+    ``points`` (N, 3) are in the world; lengths of both in the same unit. Those that are NaN don't
+    count, and pixels without depth neither agree nor disagree.
+    """
+    if len(points) == 0:
+        return Sight(0.0, 0.0)
+    height, width = depth.shape
+    camera_from_world = points.new_tensor(invert(world_from_camera))
+    in_camera = points @ camera_from_world[:3, :3].T + camera_from_world[:3, 3]
+    x, y, z = in_camera.unbind(1)
+    k, ahead = intrinsics, z.clamp_min(1e-9)
+    u = (k[0, 0] * x / ahead + k[0, 2]).round().clamp(-1, width).long()
+    v = (k[1, 1] * y / ahead + k[1, 2]).round().clamp(-1, height).long()
+    inside = (z > 0) & (u >= 0) & (u < width) & (v >= 0) & (v < height)
+    surface = depth[v.clamp(0, height - 1), u.clamp(0, width - 1)].to(z.dtype)
+    compared = inside & torch.isfinite(surface) & (surface > 0)
+    agrees = compared & ((ahead / surface).log().abs() < _SAME_SURFACE)
+    there = torch.isfinite(z)
+    counts = torch.stack([x.sum() for x in (inside, compared, agrees, there)]).tolist()
+    return Sight(counts[0] / max(counts[3], 1), counts[2] / max(counts[1], 1))

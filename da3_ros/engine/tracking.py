@@ -1,0 +1,91 @@
+"""Whether a new view is where it was placed: the difference between tracking and being lost."""
+
+from collections.abc import Sequence
+
+from da3_ros.engine.placed_view import PlacedView
+from da3_ros.errors import RegistrationError
+
+# A view hangs together with the map when the keyframe that shares most with it sees so much of
+# it, agrees about so much of that, and the network is so sure of it, of what is usual.
+_FOLLOWED = (0.05, 0.25, 0.1)
+_FOUND_AGAIN = (0.2, 0.5, 0.25)
+_MEMORY = 30
+# Views in a row that fit nowhere before another part of the map is begun, and in between tries.
+_PATIENCE = 10
+_TRY_AGAIN = 4
+# A part is begun by a view that the network is so sure of; if none comes, less is asked for.
+_MIN_FIRST = 0.25
+_RELENT = 0.7
+
+
+class Tracking:
+    """Judges views by what is usual in the stream, and counts those in a row that fit nowhere."""
+
+    def __init__(self) -> None:
+        """Start with nothing seen."""
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget the stream."""
+        self.lost = 0
+        self._usual = 0.0
+        self._views = 0
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the last view fitted nowhere."""
+        return self.lost > 0
+
+    @property
+    def gives_up(self) -> bool:
+        """Whether it is time to begin another part of the map with the next view."""
+        return self.lost >= _PATIENCE and (self.lost - _PATIENCE) % _TRY_AGAIN == 0
+
+    def check(self, views: Sequence[PlacedView]) -> None:
+        """
+        Take in views that were placed by keyframes; one that holds is enough.
+
+        Raises:
+            RegistrationError: if none does: it was placed, but where is not known.
+
+        """
+        inside, agreeing, certain = _FOUND_AGAIN if self.is_lost else _FOLLOWED
+        holds = [
+            v.sight.inside >= inside
+            and v.sight.agreeing >= agreeing
+            and v.certainty >= certain * self._usual
+            for v in views
+        ]
+        if not any(holds):
+            best = max(views, key=lambda v: v.sight.inside * v.sight.agreeing)
+            raise RegistrationError(
+                f'The map sees {100 * best.sight.inside:.0f} % of the new view and agrees about '
+                f'{100 * best.sight.agreeing:.0f} % of that; expected at least {100 * inside:.0f} '
+                f'% and {100 * agreeing:.0f} %.'
+            )
+        for view, is_held in zip(views, holds, strict=True):
+            if is_held:
+                self.learn(view)
+        self.lost = 0
+
+    def check_first(self, view: PlacedView) -> None:
+        """
+        Take in a view that begins a map or a part of it.
+
+        Raises:
+            RegistrationError: if the network hardly sees anything in it, a dark picture say.
+
+        """
+        if view.certainty < _MIN_FIRST * self._usual:
+            self._usual *= _RELENT
+            raise RegistrationError(
+                f'The network is {view.certainty:.2g} sure of the new view where '
+                f'{self._usual:.2g} is usual; expected a picture that shows something.'
+            )
+        self.learn(view)
+        self.lost = 0
+
+    def learn(self, view: PlacedView) -> None:
+        """Take in how sure the network is of a view that is well placed."""
+        self._views = min(self._views + 1, _MEMORY)
+        self._usual += (view.certainty - self._usual) / self._views
