@@ -128,7 +128,7 @@ def overlap_points(
     They are on a grid, and NaN where depth (H, W) is missing.
     """
     u, v = pixel_grid(*depth.shape, _OVERLAP_SAMPLES, depth.device)
-    seen = thinned(depth, _OVERLAP_SAMPLES).reshape(-1, 1)
+    seen = thinned(depth, _OVERLAP_SAMPLES).reshape(-1, 1).float()  # archived ones are halves
     seen = torch.where(torch.isfinite(seen) & (seen > 0), seen, torch.nan)
     matrix = seen.new_tensor(map_from_camera)
     return seen * rays_through(u, v, intrinsics) @ matrix[:3, :3].T + matrix[:3, 3]

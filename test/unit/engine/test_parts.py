@@ -75,6 +75,16 @@ def test_all_keyframes_at_once_are_each_by_itself() -> None:
     assert together[2] == Covisibility(0.0, 180.0)
 
 
+def test_archived_keyframes_see_and_are_seen_as_before() -> None:
+    pose, other = pose_at([0, 0, 0]), pose_at([0, 0.5, 0], 20)
+    archived = keyframe(pose)
+    archived.archive()
+    points = overlap_points(archived.depth, K, pose)
+    both = covisibilities(points, pose, [keyframe(other), archived])
+    assert both[0].overlap == pytest.approx(seen_from(pose, other).overlap, abs=0.01)
+    assert both[1].overlap == pytest.approx(seen_from(pose, pose).overlap, abs=0.01)
+
+
 def test_points_that_are_missing_count_neither_as_seen_nor_as_unseen() -> None:
     pose = pose_at([0, 0, 0])
     whole = keyframe(pose)
