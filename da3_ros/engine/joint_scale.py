@@ -4,9 +4,7 @@ import numpy as np
 
 # Error of a camera's centre about each axis, as a share of the distance to the scene.
 CENTRE_SIGMA = 0.007
-# Error of a view's depth as a whole, relative; and how many measurements the guess of the centres'
-# error counts as.
-_RATIO_SIGMA = 0.015
+# How many measurements that guess counts as.
 _PRIOR_MEASUREMENTS = 6
 
 
@@ -15,7 +13,7 @@ def joint_log_scale(
     map_centres: np.ndarray,
     weights: np.ndarray,
     log_ratio: float,
-    views: int,
+    ratio_sigma: float,
 ) -> tuple[float, float]:
     """
     Return the logarithm of the scale that depths and distances agree on best, and its variance.
@@ -30,7 +28,7 @@ def joint_log_scale(
         weights: Of each centre (K,), 1 / range² to the scene for one that is as sure as any: its
             errors grow with that distance.
         log_ratio: Logarithm of map over window depth.
-        views: Number of views that it was measured in.
+        ratio_sigma: Its standard deviation.
 
     """
     share = weights / weights.sum()
@@ -45,7 +43,7 @@ def joint_log_scale(
     # Less what noise of the window's centres adds to their squares.
     true_squares = squares - residual / scale**2
     information = scale**2 * true_squares / variance
-    by_depth = views / _RATIO_SIGMA**2
+    by_depth = 1.0 / ratio_sigma**2
     if information <= freedom or products <= 0:
         return log_ratio, 1.0 / by_depth
     by_distance = np.log(products / true_squares)

@@ -16,10 +16,13 @@ from da3_ros.geometry.transforms import Sim3
 import numpy as np
 
 # Error of a view's direction about each axis, rad. Errors like it and CENTRE_SIGMA are never
-# suspicious; how large a window's own are is estimated from there, a guess that counts as so many
-# measurements.
+# suspicious; how large a window's own are is measured, and guessed to be these where that is not
+# possible: the guess counts as so many measurements.
 _ROTATION_SIGMA = 0.005
-_PRIOR_MEASUREMENTS = 6
+_PRIOR_MEASUREMENTS = 0.01
+# What a network errs about a view in the same way in every window can't be measured: a third, say,
+# of the variance of a view that the map did not have before.
+_UNSEEN = 1.5
 # Steps of reweighting; the squared error, in variances, at which a keyframe has lost three
 # quarters of its weight; the median of squared errors whose mean is 1.
 _ITERATIONS = 4
@@ -52,8 +55,7 @@ class PoseFit:
         """
         Return the covariance (6, 6) of position and rotation, about the map's axes, of a new view.
 
-        First order. What a network gets wrong about a view in the same way in every window cannot
-        be seen, so this is a lower bound.
+        First order, about where the map has the keyframes: their own errors are not in it.
         """
         arm = map_from_camera[:3, 3] - self.pivot
         turned = -_skew(arm)
@@ -76,7 +78,7 @@ def fit_poses(
     confidence: np.ndarray,
     distance: float,
     log_ratio: float,
-    views: int,
+    ratio_sigma: float,
 ) -> PoseFit:
     """
     Fit ``map_from_window`` to the poses (K, 4, 4) that window and map give to the same cameras.
@@ -92,7 +94,7 @@ def fit_poses(
             many keyframes say one thing as another.
         distance: From the cameras to the scene, in the map: errors of position grow with it.
         log_ratio: Logarithm of map over window depth.
-        views: Number of views that it was measured in.
+        ratio_sigma: Its standard deviation.
 
     """
     sigma = np.array([CENTRE_SIGMA * distance, _ROTATION_SIGMA])
@@ -108,7 +110,7 @@ def fit_poses(
             map_from_camera[:, :3, 3],
             weights / distance**2,
             log_ratio,
-            views,
+            ratio_sigma,
         )
         share = weights / weights.sum()
         in_window, pivot = (share @ pose[:, :3, 3] for pose in poses)
@@ -127,8 +129,8 @@ def fit_poses(
         translation=level * sigma[0] ** 2 / weights.sum(),
         rotation=level * np.linalg.inv(information),
         log_scale=log_scale_variance,
-        centre=level * sigma[0] ** 2,
-        direction=level * sigma[1] ** 2,
+        centre=_UNSEEN * level * sigma[0] ** 2,
+        direction=_UNSEEN * level * sigma[1] ** 2,
     )
 
 

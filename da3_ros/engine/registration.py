@@ -26,6 +26,8 @@ import torch
 # Pixels used of each keyframe's depth, and the fewest in all that a window may be placed by.
 _SAMPLES = 500
 _MIN_SAMPLES = 50
+# Errors of depth are smooth: the mean of a view's is off by this share of their deviation.
+_VIEW_SHARE = 0.5
 # Points whose error is below this share of their range agree with the map.
 _INLIER = 0.05
 # Keyframes that agree less with the others take nothing from a window.
@@ -116,7 +118,7 @@ def register(prediction: WindowPrediction, shared: Sequence[tuple[int, Keyframe]
         confidence=_confidence(samples.weights, has_depth),
         distance=float(samples.map_depth.nanmedian()),
         log_ratio=float(log_ratio),
-        views=int(has_depth.sum()),
+        ratio_sigma=float(spread) * _VIEW_SHARE / float(has_depth.sum()) ** 0.5,
     )
     map_from_window = fit.map_from_window
     placed = map_from_window.apply_to_pose(window_poses)

@@ -55,7 +55,9 @@ def fitted(
     trust = np.full(len(in_map), 0.95)
     confidence = np.ones(len(in_map)) if confidence is None else confidence
     log_ratio = np.log(map_from_window.scale) + 0.01 * noise * rng.normal()
-    fit = fit_poses(in_window, in_map, trust, confidence, METRES, log_ratio, views=2)
+    fit = fit_poses(
+        in_window, in_map, trust, confidence, METRES, log_ratio, 0.01 * max(noise, 1e-3)
+    )
     return fit, map_from_window
 
 
