@@ -1,10 +1,11 @@
 """A new view in the map, how it hangs together with it, and what of it is published."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from da3_ros.engine.frame import View
 from da3_ros.engine.keyframes import covisibilities, Covisibility, Keyframe, overlap_points
+from da3_ros.engine.motion import MotionFilter
 from da3_ros.engine.sight import Sight, sight
 from da3_ros.geometry.transforms import Sim3
 import numpy as np
@@ -19,13 +20,14 @@ class PlacedView:
     """
     A new view in the map's own units.
 
-    ``confidence`` (H, W) of this view alone, ``covariance`` (6, 6) of its pose; ``shared`` with
-    each of the keyframes that it was seen with, and ``sight`` what the one that shares most sees
-    of it.
+    ``confidence`` (H, W) of this view alone; ``map_from_camera`` (4, 4) where it is believed to
+    be, and the ``covariance`` (6, 6) of that; ``shared`` with each of the keyframes that it was
+    seen with, and ``sight`` what the one that shares most sees of it.
     """
 
     keyframe: Keyframe
     confidence: torch.Tensor
+    map_from_camera: np.ndarray
     covariance: np.ndarray
     shared: tuple[Covisibility, ...]
     sight: Sight
@@ -46,12 +48,29 @@ class PlacedView:
         if known:
             best = known[max(range(len(known)), key=lambda i: shared[i].overlap)]
             seen = sight(points[::_EVERY], best.map_from_camera, best.intrinsics, best.depth)
-        return cls(keyframe, confidence, covariance, shared, seen)
+        return cls(keyframe, confidence, pose, covariance, shared, seen)
 
     @property
     def certainty(self) -> float:
         """What the network's median confidence adds to 1."""
         return float(self.confidence.nanmedian()) - 1.0
+
+    def steadied(self, motion: MotionFilter) -> 'PlacedView':
+        """
+        Return the view where the motion of its camera makes it likely to be.
+
+        The keyframe stays where it was measured: what the map averages must not lag behind. By one
+        keyframe alone nothing is known of the errors that motion has to be weighed against.
+        """
+        if len(self.shared) < 2:
+            return self
+        pose, covariance = motion.update(
+            self.keyframe.view.stamp_ns,
+            self.map_from_camera,
+            self.covariance,
+            float(self.keyframe.depth.nanmedian()),
+        )
+        return replace(self, map_from_camera=pose, covariance=covariance)
 
     def published(
         self, scaled_from_map: Sim3, origin: np.ndarray, spread: float, is_keyframe: bool
@@ -63,9 +82,10 @@ class PlacedView:
         line from the ``origin`` (3,), which scaling leaves in its place.
         """
         placed = self.keyframe.mapped(scaled_from_map)
+        pose = scaled_from_map.apply_to_pose(self.map_from_camera)
         units = np.repeat([scaled_from_map.scale, 1.0], 3)
         covariance = units[:, None] * self.covariance * units
-        offset = spread * (placed.map_from_camera[:3, 3] - origin)
+        offset = spread * (pose[:3, 3] - origin)
         covariance[:3, :3] += np.outer(offset, offset)
         return View(
             camera=placed.view.camera,
@@ -74,7 +94,7 @@ class PlacedView:
             confidence=self.confidence.cpu().numpy(),
             rgb=placed.rgb,
             intrinsics=placed.intrinsics,
-            map_from_camera=placed.map_from_camera,
+            map_from_camera=pose,
             pose_covariance=covariance,
             is_keyframe=is_keyframe,
         )

@@ -17,6 +17,7 @@ from da3_ros.engine.intake import Intake, NewView
 from da3_ros.engine.keyframes import Keyframe
 from da3_ros.engine.map_file import save_map
 from da3_ros.engine.mapper import Change, Company, Mapper
+from da3_ros.engine.motion import MotionFilter
 from da3_ros.engine.networks import load_networks, MetricNetworkRunner
 from da3_ros.engine.placed_view import PlacedView
 from da3_ros.engine.reconfiguration import check_change
@@ -117,6 +118,7 @@ class StreamingEngine:
         self._scales = {0: self._new_scale()}
         self._origin = np.zeros(3)
         self._last: PlacedView | None = None
+        self._motions: dict[str, MotionFilter] = {}
         self._status = EngineStatus()
 
     def configure(self, config: EngineConfig) -> None:
@@ -216,7 +218,9 @@ class StreamingEngine:
         spread = scale.spread if scale.is_metric else 0.0
         scaled_from_map = self._scaled_from_map(self._mapper.part)
         views = tuple(
-            p.published(scaled_from_map, self._origin, spread, is_kept)
+            p.steadied(self._motions.setdefault(p.keyframe.view.camera, MotionFilter())).published(
+                scaled_from_map, self._origin, spread, is_kept
+            )
             for p, is_kept in zip(placed, kept, strict=True)
         )
         clock.lap('scale')
