@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from da3_ros.config import KeyframeConfig
 from da3_ros.engine.preprocess import normalise
 from da3_ros.engine.runner import WindowView
-from da3_ros.geometry.rays import pixel_grid, rays_through
+from da3_ros.geometry.rays import pixel_grid, rays_through, thinned
 from da3_ros.geometry.transforms import blend, invert, Sim3
 import numpy as np
 import torch
@@ -46,24 +46,28 @@ class Keyframe:
     part: int = 0
     size: float = 1.0
 
-    def refine(
-        self, depth: torch.Tensor, confidence: torch.Tensor, map_from_camera: np.ndarray
-    ) -> None:
+    def refine_pose(self, map_from_camera: np.ndarray) -> None:
         """
-        Take one more look at this view, already in map units, into the running averages.
+        Take one more look at where this view is into the running average.
 
-        Depth is averaged in logarithms, weighted by confidence: its errors are relative. Averaging
-        what each window says anew is what keeps a map of short windows from drifting.
+        Averaging what each window says anew is what keeps a map of short windows from drifting.
         """
-        share = confidence / (self.weight + confidence)
-        seen = torch.isfinite(depth) & (depth > 0)
-        refined = torch.exp((1 - share) * self.depth.log() + share * depth.log())
-        self.depth = torch.where(seen, refined, self.depth)
-        collected = torch.minimum(self.weight + confidence, _MAX_OBSERVATIONS * confidence)
-        self.weight = torch.where(seen, collected, self.weight)
         self.observations += 1
         weight = 1.0 / min(self.observations, _MAX_OBSERVATIONS)
         self.map_from_camera = blend(self.map_from_camera, map_from_camera, weight)
+
+    def refine_depth(self, depth: torch.Tensor, confidence: torch.Tensor) -> None:
+        """
+        Take one more look at this view's depth, already in map units, into the running average.
+
+        It is averaged in logarithms, weighted by confidence: its errors are relative.
+        """
+        collected = self.weight + confidence
+        refined = self.depth * (depth / self.depth) ** (confidence / collected)
+        seen = torch.isfinite(depth) & (depth > 0)
+        self.depth = torch.where(seen, refined, self.depth)
+        limited = torch.minimum(collected, _MAX_OBSERVATIONS * confidence)
+        self.weight = torch.where(seen, limited, self.weight)
 
     def mapped(self, other_from_map: Sim3) -> 'Keyframe':
         """Return this keyframe in another map, of another size for instance."""
@@ -115,34 +119,57 @@ def sample_points(depth: torch.Tensor, intrinsics: np.ndarray, count: int) -> to
     return points[torch.isfinite(points).all(dim=1) & (points[:, 2] > 0)]
 
 
-def covisibility(
-    points_in_map: torch.Tensor, map_from_camera: np.ndarray, keyframe: Keyframe
-) -> Covisibility:
+def overlap_points(
+    depth: torch.Tensor, intrinsics: np.ndarray, map_from_camera: np.ndarray
+) -> torch.Tensor:
     """
-    Return how much of a view's points (N, 3) a keyframe sees, and the parallax between them.
+    Return the points (N, 3) in the map that stand for a view when overlaps are measured.
+
+    They are on a grid, and NaN where depth (H, W) is missing.
+    """
+    u, v = pixel_grid(*depth.shape, _OVERLAP_SAMPLES, depth.device)
+    seen = thinned(depth, _OVERLAP_SAMPLES).reshape(-1, 1).float()  # archived ones are halves
+    seen = torch.where(torch.isfinite(seen) & (seen > 0), seen, torch.nan)
+    matrix = seen.new_tensor(map_from_camera)
+    return seen * rays_through(u, v, intrinsics) @ matrix[:3, :3].T + matrix[:3, 3]
+
+
+def covisibilities(
+    points_in_map: torch.Tensor, map_from_camera: np.ndarray, keyframes: Sequence[Keyframe]
+) -> list[Covisibility]:
+    """
+    Return how much of a view's points (N, 3) each keyframe sees, and the parallax between them.
 
     A point counts as seen when it falls into the keyframe's image and is not hidden behind what
-    the keyframe sees there.
+    the keyframe sees there; points that are NaN don't count at all. All keyframes are of one size.
     """
-    if len(points_in_map) == 0:
-        return Covisibility(0.0, 180.0)
-    height, width = keyframe.depth.shape
-    camera_from_map = points_in_map.new_tensor(invert(keyframe.map_from_camera))
-    k = keyframe.intrinsics
-    points = points_in_map @ camera_from_map[:3, :3].T + camera_from_map[:3, 3]  # (N, 3)
-    z = points[:, 2].clamp_min(1e-9)
-    u = (k[0, 0] * points[:, 0] / z + k[0, 2]).round().clamp(-1, width).long()
-    v = (k[1, 1] * points[:, 1] / z + k[1, 2]).round().clamp(-1, height).long()
-    inside = (points[:, 2] > 0) & (u >= 0) & (u < width) & (v >= 0) & (v < height)
-    surface = keyframe.depth[v.clamp(0, height - 1), u.clamp(0, width - 1)]
-    seen = inside & (z < _OCCLUSION * surface)
-    if not seen.any():
-        return Covisibility(0.0, 180.0)
-    here = points_in_map[seen] - points_in_map.new_tensor(map_from_camera[:3, 3])
-    there = points_in_map[seen] - points_in_map.new_tensor(keyframe.map_from_camera[:3, 3])
+    if not keyframes:
+        return []
+    poses = np.stack([keyframe.map_from_camera for keyframe in keyframes])
+    image_from_map = (
+        np.stack([keyframe.intrinsics for keyframe in keyframes]) @ invert(poses)[:, :3]
+    )
+    centres = poses[:, :3, 3:] - map_from_camera[:3, 3:]
+    # One upload for all, and one download in the end: each wait for a device costs.
+    uploaded = points_in_map.new_tensor(np.concatenate([image_from_map, centres], axis=2))
+    centre = points_in_map.new_tensor(map_from_camera[:3, 3])
+    height, width = keyframes[0].depth.shape
+    image = points_in_map @ uploaded[:, :, :3].mT + uploaded[:, None, :, 3]  # (K, N, 3)
+    z = image[..., 2]
+    u, v = (image[..., :2] / z.clamp_min(1e-9)[..., None]).round().unbind(dim=2)
+    inside = (z > 0) & (u >= 0) & (u < width) & (v >= 0) & (v < height)
+    at = torch.where(inside, v * width + u, 0.0).long()
+    depths = [k.depth for k in keyframes]  # archived ones are elsewhere, in another precision
+    surfaces = [d.take(i.to(d.device)).to(z) for d, i in zip(depths, at, strict=True)]
+    seen = inside & (z < _OCCLUSION * torch.stack(surfaces))
+    here = (points_in_map - centre).expand_as(image)
+    there = here - uploaded[:, None, :, 4]
     # atan2 of cross and dot keeps small angles exact, where acos would lose them.
-    angle = torch.atan2(torch.linalg.cross(here, there).norm(dim=1), (here * there).sum(dim=1))
-    return Covisibility(float(seen.float().mean()), float(torch.rad2deg(angle.median())))
+    angle = torch.atan2(torch.linalg.cross(here, there).norm(dim=2), (here * there).sum(dim=2))
+    parallax = torch.where(seen, angle, torch.nan).nanmedian(dim=1).values.rad2deg()
+    count = torch.isfinite(points_in_map[:, 2]).sum().clamp_min(1)
+    table = torch.stack([seen.sum(dim=1) / count, parallax.nan_to_num(180.0)], dim=1)
+    return [Covisibility(*row) for row in table.tolist()]
 
 
 class KeyframeRule:
@@ -171,12 +198,3 @@ class KeyframeRule:
         is_behind = overlaps[0] < self._config.min_reference_overlap
         is_better = overlaps[best] > overlaps[0] + _REFERENCE_HYSTERESIS
         return best if is_behind and is_better else 0
-
-
-def overlap_points(
-    depth: torch.Tensor, intrinsics: np.ndarray, map_from_camera: np.ndarray
-) -> torch.Tensor:
-    """Return the points (N, 3) in the map that stand for a view when overlaps are measured."""
-    points = sample_points(depth, intrinsics, _OVERLAP_SAMPLES)
-    matrix = points.new_tensor(map_from_camera)
-    return points @ matrix[:3, :3].T + matrix[:3, 3]

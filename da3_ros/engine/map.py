@@ -21,7 +21,7 @@ _LINKS = 5
 _MIN_LINK = 0.05
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Loop:
     """
     A place that was seen again: the keyframes ``first`` and ``second`` (keys) and how they lie.

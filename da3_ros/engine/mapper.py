@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from da3_ros.config import EngineConfig
-from da3_ros.engine.keyframes import covisibility, Keyframe, KeyframeRule, overlap_points
+from da3_ros.engine.keyframes import covisibilities, Keyframe, KeyframeRule, overlap_points
 from da3_ros.engine.loop_closing import LoopCloser
 from da3_ros.engine.map import Loop, Map
 from da3_ros.engine.placed_view import PlacedView
@@ -96,6 +96,7 @@ class Mapper:
         self._revisits.clear()
         self._closer.cancel()
         self._closing: Guest | None = None
+        self._joining: tuple[Guest, Sim3] | None = None
         self.part = 0
         self._next_part = 1
         self.loops_closed = 0
@@ -178,22 +179,29 @@ class Mapper:
         prediction: WindowPrediction,
         registration: Registration,
         newest: PlacedView,
-    ) -> Change | None:
-        """Let the guest of a window be judged; one that is believed may close a loop."""
+    ) -> None:
+        """Let the guest of a window be judged; what follows is for ``corrected`` to carry out."""
         if not company.guests or self._revisits.guest is None:
-            return None
+            return
         guest = self._revisits.guest
         now_from_then = self._revisits.look(
             len(company.known), prediction, registration, newest.keyframe
         )
-        if now_from_then is None:
-            if self._revisits.is_exhausted:
-                self._dismiss_guest()
-            return None
-        return self._believe(guest, now_from_then)
+        if now_from_then is not None:
+            self._believe(guest, now_from_then)
+        elif self._revisits.is_exhausted:
+            self._dismiss_guest()
 
     def corrected(self) -> Change | None:
-        """Take in the correction of a loop that was closed before, if there is one."""
+        """
+        Carry out what the last window proved: a loop that was closed, or two parts that are one.
+
+        The map changes here alone, before a window is registered to it.
+        """
+        if self._joining is not None:
+            guest, now_from_then = self._joining
+            self._joining = None
+            return self._join(guest, now_from_then)
         correction = self._closer.finish()
         if correction is None:
             return None
@@ -201,8 +209,7 @@ class Mapper:
         size_before = guest.host.size
         self.map.move(correction.now_from_then)
         log_size = float(np.log(guest.host.size / size_before))
-        for loop in correction.rejected:
-            self.map.loops.remove(loop)
+        self.map.loops = [x for x in self.map.loops if x not in correction.rejected]
         if any(loop.second == guest.keyframe.view.key for loop in correction.rejected):
             self._release(guest.keyframe)
             return Change('', log_size)
@@ -210,22 +217,22 @@ class Mapper:
         self._welcome(guest)
         return Change(f'A loop is closed: {_seen_again(guest)}', log_size)
 
-    def _believe(self, guest: Guest, now_from_then: Sim3) -> Change | None:
+    def _believe(self, guest: Guest, now_from_then: Sim3) -> None:
         """Act on where a guest was found to be."""
         keyframe, host = guest.keyframe, guest.host
         if keyframe.part != host.part:
-            return self._join(guest, now_from_then)
+            self._joining = guest, now_from_then
+            return
         if _is_in_place(keyframe, now_from_then):
             self._welcome(guest)
-            return None
+            return
         in_host = Sim3.from_rigid(host.map_from_camera).inverse()
         measured = in_host @ now_from_then @ Sim3.from_rigid(keyframe.map_from_camera)
         self.map.loops.append(Loop(host.view.key, keyframe.view.key, measured))
         self._closing = guest
         self._closer.start(self.map, host.part)
-        return None
 
-    def _join(self, guest: Guest, now_from_then: Sim3) -> Change:
+    def _join(self, guest: Guest, now_from_then: Sim3) -> Change | None:
         """Take the younger of two parts to where a guest has been found to be of the older one."""
         here, there = guest.host.part, guest.keyframe.part
         if there < here:
@@ -245,10 +252,10 @@ class Mapper:
             return
         points = overlap_points(host.depth, host.intrinsics, host.map_from_camera)
         pose = host.map_from_camera
-        self.map.link(host, keyframe, covisibility(points, pose, keyframe).overlap)
+        own, *others = covisibilities(points, pose, [keyframe, *self.window])
+        self.map.link(host, keyframe, own.overlap)
         if keyframe not in self.window:
-            overlaps = [covisibility(points, pose, k).overlap for k in self.window]
-            self._admit(keyframe, overlaps, 0)
+            self._admit(keyframe, [other.overlap for other in others], 0)
 
     def _admit(self, keyframe: Keyframe, overlaps: Sequence[float], reference: int) -> None:
         """Take a keyframe into the window, and archive those that have to leave."""
@@ -262,7 +269,8 @@ class Mapper:
         others = [k for k in self.window if id(k) not in shared]
         if others:
             points = overlap_points(placed.keyframe.depth, placed.keyframe.intrinsics, pose)
-            shared |= {id(k): covisibility(points, pose, k).overlap for k in others}
+            seen = covisibilities(points, pose, others)
+            shared |= {id(k): c.overlap for k, c in zip(others, seen, strict=True)}
         return [shared[id(k)] for k in self.window]
 
     def _dismiss_guest(self) -> None:

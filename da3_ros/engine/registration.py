@@ -2,46 +2,36 @@
 Placing a window in the map: a robust Sim(3) from the keyframes that both hold.
 
 Each window has a gauge and a scale of its own. The keyframes that the map already knows are in it,
-pixel for pixel: the ratio of their depths is the scale, and their points then give rotation and
+pixel for pixel: the ratio of their depths is the scale, and their poses then give rotation and
 translation. Neither needs the camera to have moved, so a robot that stands still or drives
 straight is as well placed as any other; a fit of camera centres would be degenerate there (spec
 §10).
+
+Shapes: K keyframes, S pixels of each.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from da3_ros.engine.keyframes import Keyframe, sample_points
+from da3_ros.engine.keyframes import Keyframe
+from da3_ros.engine.pose_fit import fit_poses, PoseFit
 from da3_ros.engine.runner import WindowPrediction
 from da3_ros.errors import RegistrationError
-from da3_ros.geometry.alignment import (
-    robust_location,
-    robust_rigid,
-    sigma_of_norms,
-    transformed,
-)
-from da3_ros.geometry.rays import pixel_grid, rays_through
-from da3_ros.geometry.transforms import Sim3
+from da3_ros.geometry.alignment import robust_location
+from da3_ros.geometry.rays import pixel_grid, rays_through, thinned
+from da3_ros.geometry.transforms import invert, Sim3
 import numpy as np
 import torch
 
-# Pixels used of each keyframe's depth, the fewest in all that a window may be placed by, and the
-# points that stand for the scene in front of a camera.
+# Pixels used of each keyframe's depth, and the fewest in all that a window may be placed by.
 _SAMPLES = 500
 _MIN_SAMPLES = 50
-_SCENE_POINTS = 40
-# Steps of reweighting: to know the rotation for the scale, and to the end.
-_FIRST_ITERATIONS = 2
-_ITERATIONS = 4
-# Errors that a view's depth has as a whole, relative, and that its camera's centre has, as a share
-# of the distance to the scene; the latter is a guess that counts as so many measurements.
-_RATIO_SIGMA = 0.015
-_CENTRE_SIGMA = 0.007
-_PRIOR_VIEWS = 6
-# Depth errors are smooth over about a patch of the network, so a patch is one independent sample.
-_PATCH_PIXELS = 14 * 14
+# Errors of depth are smooth: the mean of a view's is off by this share of their deviation.
+_VIEW_SHARE = 0.5
 # Points whose error is below this share of their range agree with the map.
 _INLIER = 0.05
+# Keyframes that agree less with the others take nothing from a window.
+_MIN_AGREEMENT = 0.1
 
 
 @dataclass(frozen=True)
@@ -50,36 +40,48 @@ class Registration:
     Where a window lies in the map.
 
     ``scale_spread`` is the relative standard deviation of the depth ratios; ``inliers`` the share
-    of weight that agrees to 5 % of its range; ``points_in_map`` (N, 3) what it was fitted to, and
-    ``point_information`` (N,) the inverse variance of each of their coordinates.
+    of weight that agrees to 5 % of its range; ``has_depth`` (K,) tells which keyframes the window
+    has depth of.
     """
 
-    map_from_window: Sim3
+    fit: PoseFit
     scale_spread: float
     inliers: float
-    points_in_map: torch.Tensor
-    point_information: torch.Tensor
+    has_depth: np.ndarray
+
+    @property
+    def map_from_window(self) -> Sim3:
+        """The gauge and the scale of the window."""
+        return self.fit.map_from_window
 
     def pose_covariance(self, map_from_camera: np.ndarray) -> np.ndarray:
-        """
-        Return the covariance (6, 6) of a camera's position and rotation about the map's axes.
+        """Return the covariance (6, 6) of a new view's position and rotation, map's axes."""
+        return self.fit.pose_covariance(map_from_camera)
 
-        First order, from the fit's residuals; what the network gets wrong for a whole view at once
-        is not in it, so it is a lower bound.
-        """
-        arms = self.points_in_map - self.points_in_map.new_tensor(map_from_camera[:3, 3])
-        x, y, z = arms.unbind(1)
-        zero = torch.zeros_like(x)
-        skew = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=1).reshape(-1, 3, 3)
-        identity = torch.eye(3, dtype=skew.dtype, device=skew.device).expand_as(skew)
-        jacobian = torch.cat([identity, -skew], dim=2)  # (N, 3, 6)
-        weighted = jacobian * self.point_information[:, None, None]
-        information = torch.einsum('nij,nik->jk', weighted, jacobian).double().cpu().numpy()
-        covariance = np.linalg.inv(information + 1e-12 * np.trace(information) * np.eye(6))
-        # The scale moves a camera along its distance from what was matched.
-        offset = arms.double().mean(0).cpu().numpy() * self.scale_spread / np.sqrt(len(arms))
-        covariance[:3, :3] += np.outer(offset, offset)
-        return 0.5 * (covariance + covariance.T)
+
+@dataclass(frozen=True)
+class _Samples:
+    """
+    The same S pixels of the same images in map and window, on a regular grid, on the CPU.
+
+    ``map_depth``, ``depth`` and ``weights`` are (K, S); ``weights`` are 0 where either depth is
+    missing. ``rays`` (K, S, 3) have z = 1.
+    """
+
+    map_depth: torch.Tensor
+    depth: torch.Tensor
+    weights: torch.Tensor
+    rays: torch.Tensor
+
+    def relative_errors(
+        self, map_camera_from_window_camera: np.ndarray, scale: float
+    ) -> torch.Tensor:
+        """Return how far apart (K, S) map and window put a pixel, as a share of its range."""
+        matrices = self.rays.new_tensor(map_camera_from_window_camera)
+        in_window = self.rays * (scale * self.depth[..., None])
+        placed = in_window @ matrices[:, :3, :3].mT + matrices[:, None, :3, 3]
+        in_map = self.rays * self.map_depth[..., None]
+        return (placed - in_map).norm(dim=2) / in_map.norm(dim=2)
 
 
 def register(prediction: WindowPrediction, shared: Sequence[tuple[int, Keyframe]]) -> Registration:
@@ -94,131 +96,59 @@ def register(prediction: WindowPrediction, shared: Sequence[tuple[int, Keyframe]
         RegistrationError: if fewer than 50 pixels have a finite, positive depth in both.
 
     """
-    samples = [_sample(prediction, slot, keyframe) for slot, keyframe in shared]
-    rays, depth, map_depth, weights = (torch.cat(parts) for parts in zip(*samples, strict=True))
-    if len(depth) < _MIN_SAMPLES:
+    samples = _sample(prediction, shared)
+    is_used = samples.weights > 0
+    has_depth = is_used.any(dim=1).numpy()
+    count = int(is_used.sum())
+    if count < _MIN_SAMPLES:
         raise RegistrationError(
-            f'The window shares {len(depth)} pixels with valid depth with the map; '
+            f'The window shares {count} pixels with valid depth with the map; '
             f'expected at least {_MIN_SAMPLES}.'
         )
-    counts = [len(sample[1]) for sample in samples]
-    log_ratio, spread = robust_location(map_depth.log() - depth.log(), weights)
+    log_ratios = (samples.map_depth[is_used] / samples.depth[is_used]).log()
+    log_ratio, spread = robust_location(log_ratios, samples.weights[is_used])
     window_poses = np.stack([prediction.window_from_camera[slot] for slot, _ in shared])
     map_poses = np.stack([keyframe.map_from_camera for _, keyframe in shared])
-    scene = [_scene(keyframe) for _, keyframe in shared]
-    views = sum(count > 0 for count in counts)
     # A pose that the map has from few windows is itself as uncertain as this window's.
     looks = np.array([keyframe.observations for _, keyframe in shared])
-    trust = looks / (looks + 1.0)
-    map_from_window = _fit(scene, trust, window_poses, map_poses, float(log_ratio), views)
-    # How well the window agrees with the map is measured with its own depth.
-    in_map = _placed(rays * map_depth[:, None], counts, map_poses)
-    in_window = _placed(rays * depth[:, None], counts, window_poses)
-    ranges = (rays * map_depth[:, None]).norm(dim=1)
-    errors = (transformed(map_from_window, in_window) - in_map).norm(dim=1) / ranges
-    sigma = sigma_of_norms(errors, weights)
-    sampled = [k for (_, k), count in zip(shared, counts, strict=True) if count]
-    pixels_per_sample = sum(k.depth.numel() for k in sampled) / len(depth)
-    independent = min(1.0, pixels_per_sample / _PATCH_PIXELS)
-    return Registration(
-        map_from_window=map_from_window,
-        scale_spread=float(spread),
-        inliers=float((weights * (errors < _INLIER)).sum() / weights.sum()),
-        points_in_map=in_map,
-        point_information=independent / (sigma * ranges).square(),
+    fit = fit_poses(
+        window_poses,
+        map_poses,
+        trust=looks / (looks + 1.0),
+        confidence=_confidence(samples.weights, has_depth),
+        distance=float(samples.map_depth.nanmedian()),
+        log_ratio=float(log_ratio),
+        ratio_sigma=float(spread) * _VIEW_SHARE / float(has_depth.sum()) ** 0.5,
     )
-
-
-def _fit(
-    scene: Sequence[torch.Tensor],
-    trust: np.ndarray,
-    window_poses: np.ndarray,
-    map_poses: np.ndarray,
-    log_ratio: float,
-    views: int,
-) -> Sim3:
-    """
-    Return ``map_from_window`` from poses (K, 4, 4) of all keyframes and the ratio of depths.
-
-    ``scene`` holds what the map has in front of each keyframe, points (P, 3) in its camera. They
-    are put before the cameras as the window has them: what is fitted is where the cameras are,
-    weighed by the scene and by ``trust`` (K,), and no error of depth can tilt it. ``log_ratio`` of
-    map over window depth comes from ``views`` views.
-    """
-    counts = [len(points) for points in scene]
-    points = torch.cat(list(scene))
-    ranges = points.norm(dim=1)
-    in_map = _placed(points, counts, map_poses)
-    turned = window_poses.copy()
-    turned[:, :3, 3] = 0.0
-    rotated = _placed(points, counts, turned)
-    owner = np.repeat(np.arange(len(counts)), counts)
-    centres = points.new_tensor(window_poses[owner, :3, 3])
-    median_ranges = np.array([float(x.norm(dim=1).median()) for x in scene])
-    centre_weights = trust / median_ranges**2
-    scale = float(np.exp(log_ratio))
-    weights = points.new_tensor(trust[owner])
-    rigid = robust_rigid(rotated + scale * centres, in_map, weights, ranges, _FIRST_ITERATIONS)
-    moved = window_poses[:, :3, 3] @ rigid.rotation.T
-    log_scale = joint_log_scale(moved, map_poses[:, :3, 3], centre_weights, log_ratio, views)
-    scale = float(np.exp(log_scale))
-    rigid = robust_rigid(rotated + scale * centres, in_map, weights, ranges, _ITERATIONS)
-    return Sim3(scale, rigid.rotation, rigid.translation)
-
-
-def joint_log_scale(
-    window_centres: np.ndarray,
-    map_centres: np.ndarray,
-    weights: np.ndarray,
-    log_ratio: float,
-    views: int,
-) -> float:
-    """
-    Return the logarithm of the scale that depths and distances between cameras agree on best.
-
-    Both are weighed by their information. That of the distances is what is left of them beyond
-    the noise of the centres, so a camera that stands still leaves the scale to the depths, and
-    noise, which makes distances longer, does not make the scale smaller.
-
-    Args:
-        window_centres: Camera centres (K, 3) in the window, already turned into the map's axes.
-        map_centres: The same cameras (K, 3) in the map.
-        weights: Of each centre (K,), 1 / range² to the scene for one that is as sure as any: its
-            errors grow with that distance.
-        log_ratio: Logarithm of map over window depth.
-        views: Number of views that it was measured in.
-
-    """
-    share = weights / weights.sum()
-    source = window_centres - share @ window_centres
-    target = map_centres - share @ map_centres
-    squares = float(weights @ np.sum(source**2, axis=1))
-    products = float(weights @ np.sum(source * target, axis=1))
-    scale = np.exp(log_ratio)
-    residual = float(weights @ np.sum((target - scale * source) ** 2, axis=1))
-    freedom = 3 * (len(weights) - 1)
-    variance = (residual + _PRIOR_VIEWS * _CENTRE_SIGMA**2) / (freedom + _PRIOR_VIEWS)
-    # Less what noise of the window's centres adds to their squares.
-    true_squares = squares - residual / scale**2
-    information = scale**2 * true_squares / variance
-    if information <= freedom or products <= 0:
-        return log_ratio
-    by_depth = views / _RATIO_SIGMA**2
-    by_distance = np.log(products / true_squares)
-    return float((by_depth * log_ratio + information * by_distance) / (by_depth + information))
+    map_from_window = fit.map_from_window
+    placed = map_from_window.apply_to_pose(window_poses)
+    errors = samples.relative_errors(invert(map_poses) @ placed, map_from_window.scale)
+    agreeing = samples.weights[is_used] * (errors[is_used] < _INLIER)
+    return Registration(
+        fit=fit,
+        scale_spread=float(spread),
+        inliers=float(agreeing.sum() / samples.weights.sum()),
+        has_depth=has_depth,
+    )
 
 
 def refine(
     known: Sequence[Keyframe], prediction: WindowPrediction, registration: Registration
 ) -> None:
-    """Let the keyframes take in what this window says of them."""
+    """
+    Let the keyframes that a window was registered by take in what it says of them.
+
+    Those that the window put elsewhere than the others do not: it has not recognised them.
+    """
     map_from_window = registration.map_from_window
     for slot, keyframe in enumerate(known):
-        keyframe.refine(
-            map_from_window.scale * prediction.depth[slot],
-            prediction.confidence[slot],
-            map_from_window.apply_to_pose(prediction.window_from_camera[slot]),
-        )
+        if registration.fit.agreement[slot] < _MIN_AGREEMENT:
+            continue
+        keyframe.refine_pose(map_from_window.apply_to_pose(prediction.window_from_camera[slot]))
+        if registration.has_depth[slot]:
+            keyframe.refine_depth(
+                map_from_window.scale * prediction.depth[slot], prediction.confidence[slot]
+            )
 
 
 def check_finite(prediction: WindowPrediction) -> None:
@@ -231,32 +161,22 @@ def check_finite(prediction: WindowPrediction) -> None:
         )
 
 
-def _sample(
-    prediction: WindowPrediction, slot: int, keyframe: Keyframe
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """
-    Return rays (N, 3), depth in the window (N,), depth in the map (N,) and weights (N,).
-
-    The same pixels of the same image in both, on a regular grid.
-    """
-    u, v = pixel_grid(*keyframe.depth.shape, _SAMPLES, keyframe.depth.device)
-    depth, map_depth = prediction.depth[slot, v, u], keyframe.depth[v, u]
+def _sample(prediction: WindowPrediction, shared: Sequence[tuple[int, Keyframe]]) -> _Samples:
+    """Return what registration looks at; here, and only here, it waits for the device."""
+    maps = [keyframe.depth for _, keyframe in shared]
+    maps += [prediction.depth[slot] for slot, _ in shared]
+    maps += [prediction.confidence[slot] for slot, _ in shared]
+    sampled = torch.stack([thinned(image, _SAMPLES) for image in maps]).cpu()
+    map_depth, depth, confidence = sampled.reshape(3, len(shared), -1)
     valid = torch.isfinite(depth) & (depth > 0) & torch.isfinite(map_depth) & (map_depth > 0)
-    rays = rays_through(u, v, keyframe.intrinsics)
     # The network's confidence is 1 + exp(.): what it adds to 1 is what it knows.
-    weights = (prediction.confidence[slot, v, u] - 1.0).clamp_min(1e-3)
-    return tuple(x[valid].double() for x in (rays, depth, map_depth, weights))
+    weights = torch.where(valid, (confidence - 1.0).clamp_min(1e-3), 0.0)
+    u, v = pixel_grid(*maps[0].shape, _SAMPLES, sampled.device)
+    rays = [rays_through(u, v, keyframe.intrinsics) for _, keyframe in shared]
+    return _Samples(map_depth, depth, weights, torch.stack(rays).float())
 
 
-def _scene(keyframe: Keyframe) -> torch.Tensor:
-    """Return points (P, 3) in a keyframe's camera that stand for what the map has before it."""
-    return sample_points(keyframe.depth, keyframe.intrinsics, _SCENE_POINTS).double()
-
-
-def _placed(
-    points: torch.Tensor, counts: Sequence[int], poses: Sequence[np.ndarray]
-) -> torch.Tensor:
-    """Move the points of each camera, ``counts`` of them each, by that camera's pose (4, 4)."""
-    parts = points.split(list(counts))
-    moved = [transformed(Sim3.from_rigid(p), x) for p, x in zip(poses, parts, strict=True)]
-    return torch.cat(moved)
+def _confidence(weights: torch.Tensor, has_depth: np.ndarray) -> np.ndarray:
+    """Return the confidence (K,) in each view; where there is no depth, that of the usual one."""
+    means = weights.mean(dim=1).numpy().astype(np.float64)
+    return np.where(has_depth, means, np.median(means[has_depth]))

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from da3_ros.engine.keyframes import covisibility, Keyframe, overlap_points, sample_points
+from da3_ros.engine.keyframes import covisibilities, Keyframe, overlap_points, sample_points
 from da3_ros.engine.map import Map
 from da3_ros.engine.registration import Registration
 from da3_ros.engine.runner import WindowPrediction
@@ -151,7 +151,7 @@ class Revisits:
             return None
         nearest = _nearest(host, others)
         points = overlap_points(host.depth, host.intrinsics, host.map_from_camera)
-        shares = [covisibility(points, host.map_from_camera, k).overlap for k in nearest]
+        shares = [c.overlap for c in covisibilities(points, host.map_from_camera, nearest)]
         least = self._least_shared(points, host, present)
         best = int(np.argmax(shares))
         return nearest[best] if shares[best] > max(_MIN_INSIDE, least) else None
@@ -160,7 +160,7 @@ class Revisits:
     def _least_shared(points: torch.Tensor, host: Keyframe, present: Sequence[Keyframe]) -> float:
         """Return how much of the host the least helpful keyframe of the window sees."""
         others = [k for k in present if k is not host]
-        shares = [covisibility(points, host.map_from_camera, k).overlap for k in others]
+        shares = [c.overlap for c in covisibilities(points, host.map_from_camera, others)]
         return min(shares, default=0.0)
 
     def _by_looks(

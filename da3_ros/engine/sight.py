@@ -52,8 +52,8 @@ def sight(
     """
     Return what a view with ``depth`` (H, W) at ``world_from_camera`` (4, 4) sees of ``points``.
 
-    ``points`` (N, 3) are in the world; lengths of both in the same unit. Pixels without depth
-    neither agree nor disagree.
+    ``points`` (N, 3) are in the world; lengths of both in the same unit. Those that are NaN don't
+    count, and pixels without depth neither agree nor disagree.
     """
     if len(points) == 0:
         return Sight(0.0, 0.0)
@@ -68,5 +68,6 @@ def sight(
     surface = depth[v.clamp(0, height - 1), u.clamp(0, width - 1)].to(z.dtype)
     compared = inside & torch.isfinite(surface) & (surface > 0)
     agrees = compared & ((ahead / surface).log().abs() < _SAME_SURFACE)
-    counts = torch.stack([inside.sum(), compared.sum(), agrees.sum()]).tolist()
-    return Sight(counts[0] / len(points), counts[2] / max(counts[1], 1))
+    there = torch.isfinite(z)
+    counts = torch.stack([x.sum() for x in (inside, compared, agrees, there)]).tolist()
+    return Sight(counts[0] / max(counts[3], 1), counts[2] / max(counts[1], 1))

@@ -16,6 +16,7 @@ from da3_ros.engine.graph_runner import GraphRunner, Progress
 from da3_ros.engine.intake import Intake, NewView
 from da3_ros.engine.map_file import save_map
 from da3_ros.engine.mapper import Change, Company, Mapper
+from da3_ros.engine.motion import MotionFilter
 from da3_ros.engine.networks import load_networks, MetricNetworkRunner
 from da3_ros.engine.placed_view import PlacedView
 from da3_ros.engine.placement import first_keyframe, place
@@ -116,6 +117,7 @@ class StreamingEngine:
         self._scales = {0: self._new_scale()}
         self._origin = np.zeros(3)
         self._last: PlacedView | None = None
+        self._motions: dict[str, MotionFilter] = {}
         self._status = EngineStatus()
 
     def configure(self, config: EngineConfig) -> None:
@@ -195,9 +197,7 @@ class StreamingEngine:
         clock.lap('registration')
         kept = [p for p in placed if self._mapper.keep(p, company.known)]
         self._mapper.look_around()
-        notices.append(
-            self._take(self._mapper.look_at_guests(company, prediction, registration, placed[0]))
-        )
+        self._mapper.look_at_guests(company, prediction, registration, placed[0])
         clock.lap('keyframes')
         scale_before = self._scale.scale
         notices.append(
@@ -236,10 +236,15 @@ class StreamingEngine:
         spread = scale.spread if scale.is_metric else 0.0
         scaled_from_map = self._scaled_from_map(self._mapper.part)
         is_adrift = self._mapper.is_adrift
-        return tuple(
-            p.published(scaled_from_map, self._origin, spread, p in kept, is_adrift)
-            for p in placed
-        )
+        views = []
+        for view in placed:
+            motion = self._motions.setdefault(view.keyframe.view.camera, MotionFilter())
+            steady = view.steadied(motion)
+            is_kept = view in kept
+            views.append(
+                steady.published(scaled_from_map, self._origin, spread, is_kept, is_adrift)
+            )
+        return tuple(views)
 
     def _company(self, newest: Sequence[NewView]) -> Company:
         """Return who goes with new views; nobody where a map, or a part of it, begins."""
@@ -288,6 +293,7 @@ class StreamingEngine:
             return
         before = self._scale.scale
         part = self._mapper.begin_part()
+        self._motions.clear()
         self._scales = {p: s for p, s in self._scales.items() if p in self._mapper.map.parts}
         self._scales[part] = self._new_scale()
         self._scale.continue_at(before)
@@ -296,6 +302,7 @@ class StreamingEngine:
         """Go on from where a lost view was found; returns what to tell of it."""
         if company.is_recollected:
             self._mapper.settle(company)
+            self._motions.clear()
             return 'Tracking goes on: a place is known again'
         if not company.known and self._last is not None:
             return 'Tracking was lost: another part of the map begins'
@@ -312,6 +319,7 @@ class StreamingEngine:
         """Let the scale follow a correction of the map; returns what to tell of it."""
         if change is None:
             return ''
+        self._motions.clear()  # where cameras are has changed without their moving
         if change.joined is None:
             self._scale.resize(change.log_size)
         else:

@@ -1,4 +1,4 @@
-"""Weighted and robust fits in PyTorch: medians, similarities, rigid motions."""
+"""Weighted and robust fits in PyTorch: medians, locations, similarities."""
 
 from da3_ros.errors import InputError
 from da3_ros.geometry.transforms import Sim3
@@ -9,8 +9,6 @@ import torch
 MAD_TO_SIGMA = 1.4826
 # Huber's constant: 95 % efficiency on normal errors.
 _HUBER = 1.345
-# Median of the norm of three standard normal numbers.
-_MEDIAN_NORM = 1.5382
 
 
 def weighted_median(values: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
@@ -82,36 +80,6 @@ def weighted_similarity(
     scale = (s * sign).sum() / variance if with_scale and variance > 1e-24 else s.new_tensor(1.0)
     translation = target_mean - scale * rotation @ source_mean
     return Sim3(float(scale), _to_numpy(rotation), _to_numpy(translation))
-
-
-def robust_rigid(
-    source: torch.Tensor,
-    target: torch.Tensor,
-    weights: torch.Tensor,
-    ranges: torch.Tensor,
-    iterations: int = 10,
-) -> Sim3:
-    """
-    Return the ``target_from_source`` of scale 1 that fits points (N, 3) best, by IRLS.
-
-    What is minimised is Huber's loss of |error| / range, ``ranges`` (N,): the error of a point
-    that a camera sees grows with its distance.
-    """
-    w_points = weights / ranges.square()
-    w = w_points
-    for _ in range(iterations):
-        target_from_source = weighted_similarity(source, target, w, with_scale=False)
-        errors = (target - transformed(target_from_source, source)).norm(dim=1) / ranges
-        limit = _MEDIAN_NORM * sigma_of_norms(errors, weights)
-        w = w_points * huber_weights(errors, limit)
-    return target_from_source
-
-
-def sigma_of_norms(
-    norms: torch.Tensor, weights: torch.Tensor, floor: float = 1e-6
-) -> torch.Tensor:
-    """Return the deviation of one coordinate of errors in space from their norms (N,)."""
-    return (weighted_median(norms, weights) / _MEDIAN_NORM).clamp_min(floor)
 
 
 def transformed(b_from_a: Sim3, points: torch.Tensor) -> torch.Tensor:

@@ -7,8 +7,8 @@ from da3_ros.engine import device
 from da3_ros.engine.device import resolve_device, resolve_precision
 from da3_ros.engine.intrinsics import IntrinsicsEstimate
 from da3_ros.engine.keyframes import (
+    covisibilities,
     Covisibility,
-    covisibility,
     Keyframe,
     KeyframeRule,
     overlap_points,
@@ -33,7 +33,7 @@ def keyframe(pose: np.ndarray, key: int = 0) -> Keyframe:
 
 def seen_from(pose: np.ndarray, by: np.ndarray) -> Covisibility:
     points = overlap_points(keyframe(pose).depth, K, pose)
-    return covisibility(points, pose, keyframe(by))
+    return covisibilities(points, pose, [keyframe(by)])[0]
 
 
 def test_a_view_sees_itself_without_parallax() -> None:
@@ -62,7 +62,39 @@ def test_hidden_points_are_not_seen() -> None:
     behind = keyframe(pose_at([0, 0, 0]))
     behind.depth = behind.depth / 3  # something stands in front of the walls
     points = overlap_points(keyframe(pose_at([0, 0, 0])).depth, K, pose_at([0, 0, 0]))
-    assert covisibility(points, pose_at([0, 0, 0]), behind).overlap == 0
+    assert covisibilities(points, pose_at([0, 0, 0]), [behind]) == [Covisibility(0.0, 180.0)]
+
+
+def test_all_keyframes_at_once_are_each_by_itself() -> None:
+    poses = [pose_at([0, 0, 0]), pose_at([0, 0.5, 0], 20), pose_at([0, 0, 0], 180)]
+    view = pose_at([0.2, 0, 0], 5)
+    points = overlap_points(keyframe(view).depth, K, view)
+    keyframes = [keyframe(pose) for pose in poses]
+    together = covisibilities(points, view, keyframes)
+    assert together == [covisibilities(points, view, [k])[0] for k in keyframes]
+    assert together[2] == Covisibility(0.0, 180.0)
+
+
+def test_archived_keyframes_see_and_are_seen_as_before() -> None:
+    pose, other = pose_at([0, 0, 0]), pose_at([0, 0.5, 0], 20)
+    archived = keyframe(pose)
+    archived.archive()
+    points = overlap_points(archived.depth, K, pose)
+    both = covisibilities(points, pose, [keyframe(other), archived])
+    assert both[0].overlap == pytest.approx(seen_from(pose, other).overlap, abs=0.01)
+    assert both[1].overlap == pytest.approx(seen_from(pose, pose).overlap, abs=0.01)
+
+
+def test_points_that_are_missing_count_neither_as_seen_nor_as_unseen() -> None:
+    pose = pose_at([0, 0, 0])
+    whole = keyframe(pose)
+    half = whole.depth.clone()
+    half[:42] = torch.nan
+    by = [keyframe(pose_at([0, 0, 0], 20))]
+    seen = covisibilities(overlap_points(half, K, pose), pose, by)[0]
+    assert seen.overlap == pytest.approx(seen_from(pose, pose_at([0, 0, 0], 20)).overlap, abs=0.05)
+    nothing = overlap_points(torch.full_like(half, torch.nan), K, pose)
+    assert covisibilities(nothing, pose, by) == [Covisibility(0.0, 180.0)]
 
 
 def test_rule_keeps_what_is_new() -> None:

@@ -1,7 +1,7 @@
 """Rays in PyTorch are those of the NumPy cameras, at the pixels asked for."""
 
 from da3_ros.geometry.cameras import pixel_rays
-from da3_ros.geometry.rays import pixel_grid, rays_through
+from da3_ros.geometry.rays import pixel_grid, rays_through, thinned
 import numpy as np
 import pytest
 import torch
@@ -22,3 +22,10 @@ def test_rays_are_those_of_the_camera(count: int) -> None:
 def test_grid_is_about_as_large_as_asked() -> None:
     u, _ = pixel_grid(280, 504, 2000, torch.device('cpu'))
     assert 1500 < len(u) < 3000
+
+
+@pytest.mark.parametrize('count', [1, 50, 500, 10**9])
+def test_thinned_images_hold_the_pixels_of_the_grid(count: int) -> None:
+    image = torch.arange(24.0 * 33).reshape(24, 33)
+    u, v = pixel_grid(24, 33, count, torch.device('cpu'))
+    torch.testing.assert_close(thinned(image, count).flatten(), image[v, u])
