@@ -128,14 +128,16 @@ def test_nonsense_intrinsics_are_counted_and_the_last_good_ones_stay(
 
 def test_an_uncalibrated_camera_says_so_once(rig: Rig, capfd: pytest.CaptureFixture) -> None:
     """With every image it sends a K of zeros; counted again only after it was calibrated."""
+    rig.publish(camera_info(0 * K), 'camera_info')
+    wait_for(lambda: rig.counts().drops, 'it to be counted')
     for _ in range(3):
-        rig.send_info(camera_info(0 * K))
+        rig.node.cameras[''].learn(camera_info(0 * K))
         rig.send()
     assert rig.engine.frames[-1].intrinsics is None
     assert rig.counts().drops == {'info_uncalibrated': 1}
     assert capfd.readouterr().err.count('the camera is not calibrated') == 1
     for k in (K, 0 * K, 0 * K):
-        rig.send_info(camera_info(k))
+        rig.node.cameras[''].learn(camera_info(k))
     rig.send()
     np.testing.assert_array_equal(rig.engine.frames[-1].intrinsics, K)
     assert rig.counts().drops == {'info_uncalibrated': 2}
