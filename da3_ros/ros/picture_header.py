@@ -92,21 +92,21 @@ def _check_png(data: memoryview) -> None:
 
 def _check_jpeg(data: memoryview) -> None:
     """Check the frame header, and that segments follow each other to the end of the image."""
-    sizes = scans = 0
+    is_sized, scans = False, 0
     for marker, at in _segments(data):
         if marker in _FRAMES:
             height, width = struct.unpack_from('>HH', data, at + 5)
             check_size(width, height)
-            sizes += 1
+            is_sized = True
         scans += marker == _SCAN
-        if marker == _END and sizes and scans:
+        if marker == _END and is_sized and scans:
             return
-        if sizes > 1 or scans > _MAX_SCANS:
+        if scans > _MAX_SCANS:
             break
     raise FrameError(
         'frame_decode',
-        f'A JPEG of {len(data)} bytes has {sizes} frame headers, {scans} scans and no end of an '
-        f'image where one must be; expected one header and 1 to {_MAX_SCANS} scans.',
+        f'A JPEG of {len(data)} bytes has {scans} scans, {"a" if is_sized else "no"} size and no '
+        f'end of an image where one must be; expected a size and 1 to {_MAX_SCANS} scans.',
     )
 
 
