@@ -15,9 +15,9 @@ from da3_ros.parameter_tree import Config, group, parameter
 
 DEPTH_ENCODINGS = ('32FC1', '16UC1')
 SCALE_SOURCES = ('rig', 'odometry', 'metric_model', 'depth_sensor', 'fixed')
-_FRAME_ID = re.compile(r'^[A-Za-z_][A-Za-z0-9_/]*$')
-_CAMERA_NAME = re.compile(r'^[A-Za-z][A-Za-z0-9_]*(/[A-Za-z][A-Za-z0-9_]*)*$')
-_DEVICE = re.compile(r'^(auto|cpu|cuda(:\d+)?)$')
+_FRAME_ID = re.compile(r'[A-Za-z_][A-Za-z0-9_/]*')
+_CAMERA_NAME = re.compile(r'[A-Za-z][A-Za-z0-9_]*(/[A-Za-z][A-Za-z0-9_]*)*')
+_DEVICE = re.compile(r'auto|cpu|cuda(:\d+)?')
 
 
 @dataclass(frozen=True)
@@ -186,7 +186,7 @@ class EngineConfig(Config):
             raise ConfigError(
                 "'model' is empty; expected 'embedded', a Hugging Face id or a path."
             )
-        if not _DEVICE.match(self.device):
+        if not _DEVICE.fullmatch(self.device):
             raise ConfigError(
                 f"'device' is {self.device!r}; expected 'auto', 'cpu', 'cuda' or 'cuda:N'."
             )
@@ -207,7 +207,7 @@ class FramesConfig(Config):
         super().__post_init__()
         for name in ('map', 'odom', 'camera'):
             value = getattr(self, name)
-            if not _FRAME_ID.match(value) and (value or name != 'camera'):
+            if not _FRAME_ID.fullmatch(value) and (value or name != 'camera'):
                 raise ConfigError(f"'{name}' is {value!r}; expected a frame id such as 'map'.")
 
 
@@ -301,8 +301,12 @@ class NodeConfig(EngineConfig):
         if len(set(self.cameras)) != len(self.cameras):
             raise ConfigError(f"'cameras' is {self.cameras!r}; expected every name once.")
         for name in self.cameras:
-            if not _CAMERA_NAME.match(name) and (name or len(self.cameras) > 1):
+            if not _CAMERA_NAME.fullmatch(name) and (name or len(self.cameras) > 1):
                 raise ConfigError(
                     f"'cameras' holds {name!r}; expected a topic prefix such as 'front' "
                     '(only a single camera may have an empty name).'
                 )
+        if not self.save_directory.strip() or '\0' in self.save_directory:
+            raise ConfigError(
+                f"'save_directory' is {self.save_directory!r}; expected the path of a directory."
+            )

@@ -7,6 +7,7 @@ from pathlib import Path
 import tempfile
 
 from da3_ros.engine.keyframes import Keyframe
+from da3_ros.errors import InputError
 from da3_ros.geometry.cameras import unproject
 from da3_ros.geometry.transforms import Sim3
 from da3_ros.geometry.tum import write_tum
@@ -25,9 +26,12 @@ def save_map(directory: Path, name: str, keyframes: Sequence[Keyframe]) -> Path:
     the name.
 
     Raises:
+        InputError: if the name leads out of ``directory``.
         OSError: if the disk or the permissions do not allow it.
 
     """
+    if name in ('', '..') or Path(name).name != name or '\0' in name:
+        raise InputError(f'The map is to be named {name!r}; expected the name of a folder alone.')
     directory.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f'.{name}-', dir=directory) as partial:
         folder = Path(partial) / name

@@ -9,6 +9,7 @@ of a pixel of the network's image.
 """
 
 from dataclasses import dataclass
+import threading
 
 import cv2
 from da3_ros.errors import InputError
@@ -16,6 +17,11 @@ import numpy as np
 
 # Number of coefficients that each model of sensor_msgs/CameraInfo may have.
 DISTORTION_MODELS = {'plumb_bob': (4, 5), 'rational_polynomial': (8, 12, 14), 'equidistant': (4,)}
+
+# Larger coefficients are no lens; they come from a fit that failed, or from nowhere.
+_MAX_COEFFICIENT = 1e6
+# What the maps of undistorted images may take: some 90 cameras of 1280x720.
+_MAX_MAP_BYTES = 2**29
 
 
 @dataclass(frozen=True)
@@ -31,21 +37,67 @@ class Distortion:
         if counts is None:
             known = ', '.join(DISTORTION_MODELS)
             raise InputError(f'Distortion model is {self.model!r}; expected one of {known}.')
-        if len(self.coefficients) not in counts or not np.isfinite(self.coefficients).all():
+        allowed = ' or '.join(map(str, counts))
+        if len(self.coefficients) not in counts:
+            raise InputError(
+                f'Distortion model {self.model} has {len(self.coefficients)} coefficients; '
+                f'expected {allowed}.'
+            )
+        if not all(abs(c) <= _MAX_COEFFICIENT for c in self.coefficients):  # False for NaN
             raise InputError(
                 f'Distortion model {self.model} has coefficients {self.coefficients}; '
-                f'expected {" or ".join(map(str, counts))} finite numbers.'
+                f'expected {allowed} numbers of at most {_MAX_COEFFICIENT:g}.'
             )
 
 
 def undistort(rgb: np.ndarray, intrinsics: np.ndarray, distortion: Distortion) -> np.ndarray:
-    """Return the image (H, W, 3) that a camera with the same K and no distortion would take."""
-    coefficients = np.asarray(distortion.coefficients, dtype=np.float64)
-    if not coefficients.any():
+    """
+    Return the image (H, W, 3) that a camera with the same K and no distortion would take.
+
+    Bilinear, and black where the camera did not look. Where each pixel comes from is computed once
+    for a camera and kept.
+    """
+    if not any(distortion.coefficients):
         return rgb
-    if distortion.model == 'equidistant':
-        return cv2.fisheye.undistortImage(rgb, intrinsics, coefficients, Knew=intrinsics)
-    return cv2.undistort(rgb, intrinsics, coefficients)
+    height, width = rgb.shape[:2]
+    maps = _MAPS.of(np.asarray(intrinsics, dtype=np.float64), distortion, (width, height))
+    return cv2.remap(rgb, *maps, cv2.INTER_LINEAR)
+
+
+class _UndistortionMaps:
+    """Keeps where the pixels of undistorted images come from, the last used within a limit."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._lock = threading.Lock()
+        self._maps: dict[tuple, tuple[np.ndarray, np.ndarray]] = {}
+
+    def of(
+        self, intrinsics: np.ndarray, distortion: Distortion, size: tuple[int, int]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the two maps that cv2.remap takes, (H, W, 2) int16 and (H, W) uint16."""
+        key = (intrinsics.tobytes(), distortion, size)
+        with self._lock:
+            maps = self._maps.pop(key, None) or _undistortion_maps(intrinsics, distortion, size)
+            self._maps[key] = maps  # the newest last
+            kept_bytes = sum(array.nbytes for pair in self._maps.values() for array in pair)
+            while kept_bytes > self._max_bytes and len(self._maps) > 1:
+                oldest = self._maps.pop(next(iter(self._maps)))
+                kept_bytes -= sum(array.nbytes for array in oldest)
+        return maps
+
+
+_MAPS = _UndistortionMaps(_MAX_MAP_BYTES)
+
+
+def _undistortion_maps(
+    intrinsics: np.ndarray, distortion: Distortion, size: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return where the pixels of an undistorted (width, height) image are in the distorted one."""
+    is_fisheye = distortion.model == 'equidistant'
+    make = cv2.fisheye.initUndistortRectifyMap if is_fisheye else cv2.initUndistortRectifyMap
+    coefficients = np.array(distortion.coefficients)
+    return make(intrinsics, coefficients, np.eye(3), intrinsics, size, cv2.CV_16SC2)
 
 
 def scale_intrinsics(

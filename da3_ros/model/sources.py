@@ -15,7 +15,8 @@ EMBEDDED_FILE = Path(__file__).parent / 'checkpoints' / 'embedded.safetensors'
 WEIGHTS_NAME = 'model.safetensors'
 CONFIG_NAME = 'config.json'
 
-_HUB_ID = re.compile(r'[\w.-]+/[\w.-]+')
+# What the hub allows: letters, digits, -, _ and ., none of - and . at an end or twice in a row.
+_HUB_ID = re.compile(r'(?!.*(--|\.\.))\w([\w.-]*\w)?/\w([\w.-]*\w)?', re.ASCII)
 _PICKLES = ('.bin', '.pt', '.pth', '.ckpt', '.pkl')
 
 
@@ -54,8 +55,13 @@ def resolve(source: str | Path) -> Source:
     if name == EMBEDDED:
         weights = EMBEDDED_FILE if EMBEDDED_FILE.is_file() else None
         return Source(name, weights, EMBEDDED_NETWORK, LICENCES[EMBEDDED_NETWORK.name])
-    path = Path(name).expanduser()
-    if path.is_dir():
+    try:
+        path = Path(name).expanduser()
+        is_directory = path.is_dir()
+    except (OSError, RuntimeError) as error:  # a name that is too long, a home that is nowhere
+        why = getattr(error, 'strerror', None) or str(error).rstrip('.')
+        raise WeightsError(f'No model {name[:100]!r}: it cannot be a path ({why}).') from error
+    if is_directory:
         return _from_directory(name, path)
     if path.suffix in _PICKLES:
         raise WeightsError(
@@ -64,10 +70,10 @@ def resolve(source: str | Path) -> Source:
         )
     if path.is_file() or path.suffix == '.safetensors':
         return _from_file(name, path)
-    if _HUB_ID.fullmatch(name) and not name.startswith('.'):
+    if _HUB_ID.fullmatch(name):
         return _from_hub(name)
     raise WeightsError(
-        f"No model '{name}': expected '{EMBEDDED}', a Hugging Face id such as "
+        f"No model {name!r}: expected '{EMBEDDED}', a Hugging Face id such as "
         f'{next(iter(RELEASES))}, a directory with {CONFIG_NAME} and {WEIGHTS_NAME}, '
         'or a .safetensors file.'
     )

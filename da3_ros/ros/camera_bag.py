@@ -7,13 +7,12 @@ import sys
 from da3_ros.engine import Frame
 from da3_ros.errors import CameraInfoError, FrameError, InputError
 from da3_ros.ros.bag import BagReader, BagWriter
+from da3_ros.ros.calibration import Calibration, calibration_from_info
+from da3_ros.ros.compressed import rgb_from_compressed
 from da3_ros.ros.convert import (
     byte_array,
-    Calibration,
-    calibration_from_info,
     header_at,
     intrinsics_to_info,
-    rgb_from_compressed,
     rgb_from_image,
     stamp_ns,
 )

@@ -4,14 +4,10 @@ from collections.abc import Callable
 
 from da3_ros.config import NodeConfig
 from da3_ros.engine import Frame
-from da3_ros.errors import CameraInfoError
-from da3_ros.ros.convert import (
-    Calibration,
-    calibration_from_info,
-    rgb_from_compressed,
-    rgb_from_image,
-    stamp_ns,
-)
+from da3_ros.errors import CameraInfoError, FrameError
+from da3_ros.ros.calibration import Calibration, calibration_from_info
+from da3_ros.ros.compressed import rgb_from_compressed
+from da3_ros.ros.convert import rgb_from_image, stamp_ns
 from da3_ros.ros.drops import DropLog
 from da3_ros.ros.qos import input_qos
 from rclpy.node import Node
@@ -41,6 +37,7 @@ class CameraInput:
         self._config = config
         self._drops = drops
         self.calibrations: dict[tuple[int, int], Calibration] = {}
+        self._is_uncalibrated = False
         self._subscriptions: list[Subscription] = []
 
     def subscribe(self, node: Node, on_image: ImageCallback) -> None:
@@ -66,12 +63,20 @@ class CameraInput:
         self._subscriptions = []
 
     def learn(self, message: CameraInfo) -> None:
-        """Keep a CameraInfo; one that cannot be right is counted and the previous one stays."""
+        """
+        Keep a CameraInfo; one that cannot be right is counted and the previous one stays.
+
+        A camera without calibration says so with every image; that is counted once.
+        """
         try:
             calibration = calibration_from_info(message)
         except CameraInfoError as error:
-            self._drops.drop(error.reason, str(error))
+            was_uncalibrated = self._is_uncalibrated
+            self._is_uncalibrated = error.reason == 'info_uncalibrated'
+            if not (was_uncalibrated and self._is_uncalibrated):
+                self._drops.drop(error.reason, str(error))
             return
+        self._is_uncalibrated = False
         calibrations = dict(self.calibrations)  # the worker may be reading the old one
         calibrations.pop(calibration.size, None)
         calibrations[calibration.size] = calibration
@@ -81,6 +86,7 @@ class CameraInput:
 
     def frame(self, message: Image | CompressedImage) -> Frame:
         """Return a message as a frame; raises ``FrameError`` when it cannot be one."""
+        _check_stamp(message)
         is_raw = isinstance(message, Image)
         rgb = rgb_from_image(message) if is_raw else rgb_from_compressed(message)
         calibration = self._calibration((rgb.shape[1], rgb.shape[0]))
@@ -93,8 +99,12 @@ class CameraInput:
         )
 
     def frame_id(self, message: Image | CompressedImage) -> str:
-        """Return the camera's optical frame: what the parameter says, else what the image says."""
-        return self._config.frames.camera or message.header.frame_id
+        """
+        Return the camera's optical frame: what the parameter says, else what the image says.
+
+        Without the slash that names began with in ROS 1: tf2 looks none up that has it.
+        """
+        return self._config.frames.camera or message.header.frame_id.lstrip('/')
 
     def _calibration(self, size: tuple[int, int]) -> Calibration | None:
         """Return the calibration for images of a (width, height), or None to trust the network."""
@@ -107,3 +117,14 @@ class CameraInput:
                 "the network's own intrinsics are used.",
             )
         return calibrations.get(size)
+
+
+def _check_stamp(message: Image | CompressedImage) -> None:
+    """Raise ``FrameError`` for a stamp that ROS cannot count with, or not send again."""
+    stamp = message.header.stamp
+    if stamp.sec < 0 or stamp.nanosec >= 10**9:
+        raise FrameError(
+            'frame_stamp',
+            f'An image has a stamp of {stamp.sec} s and {stamp.nanosec} ns; expected seconds from '
+            '0 on and less than a second of nanoseconds.',
+        )

@@ -1,24 +1,25 @@
 """
-Image, CameraInfo and PointCloud2 messages to and from NumPy: free functions, no node.
+Image and PointCloud2 messages to and from NumPy, and CameraInfo out: free functions, no node.
 
 Incoming messages are untrusted: sizes, steps and encodings are checked before the data is touched.
 H rows, W columns of the image; pixels and frames as in ``da3_ros.geometry.cameras``.
 """
 
 import array
-from dataclasses import dataclass
 import sys
 
 import cv2
 from cv_bridge import CvBridge, CvBridgeError
 from da3_ros.config import DepthConfig
-from da3_ros.errors import CameraInfoError, FrameError, InputError
-from da3_ros.geometry.cameras import Distortion, unproject
+from da3_ros.errors import FrameError
+from da3_ros.geometry.cameras import unproject
+from da3_ros.ros.picture_header import check_size
 import numpy as np
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, PointField
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2, PointField
 from std_msgs.msg import Header
 
-# Bytes per pixel of what cv_bridge can turn into rgb8 (sensor_msgs/image_encodings.hpp).
+# Bytes per pixel of what cv_bridge can turn into rgb8 (sensor_msgs/image_encodings.hpp). It cannot
+# with nv21 and nv24, which are two planes and no pixels.
 _BAYER = ('bayer_rggb', 'bayer_bggr', 'bayer_gbrg', 'bayer_grbg')
 BYTES_PER_PIXEL = {
     **{'rgb8': 3, 'bgr8': 3, 'rgba8': 4, 'bgra8': 4, 'mono8': 1},
@@ -26,6 +27,10 @@ BYTES_PER_PIXEL = {
     **{'yuv422': 2, 'uyvy': 2, 'yuv422_yuy2': 2, 'yuyv': 2},
     **{f'{pattern}{bits}': bits // 8 for pattern in _BAYER for bits in (8, 16)},
 }
+# Two pixels of these share their colour. cv_bridge of Humble and Jazzy knows the first two only,
+# and the others are new names for the same.
+_SAME_YUV = {'yuv422': 'yuv422', 'yuv422_yuy2': 'yuv422_yuy2'}
+_SAME_YUV |= {'uyvy': 'yuv422', 'yuyv': 'yuv422_yuy2'}
 _BRIDGE = CvBridge()
 _IS_BIG_ENDIAN = sys.byteorder == 'big'
 _POINT_FIELDS = [
@@ -35,15 +40,6 @@ _POINT_FIELDS = [
 # x y z rgb without the padding of pcl::PointXYZRGB (32): consumers go by the offsets in the
 # fields, and it halves what goes over the wire.
 POINT_STEP = 16
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """A usable CameraInfo: ``size`` (width, height), ``intrinsics`` (3, 3) in pixels, and D."""
-
-    size: tuple[int, int]
-    intrinsics: np.ndarray
-    distortion: Distortion | None
 
 
 def stamp_ns(header: Header) -> int:
@@ -93,7 +89,7 @@ def rgb_from_image(message: Image) -> np.ndarray:
     packed = Image(
         height=message.height,
         width=message.width,
-        encoding=message.encoding,
+        encoding=_SAME_YUV.get(message.encoding, message.encoding),
         is_bigendian=_IS_BIG_ENDIAN,
         step=pixels.shape[1],
     )
@@ -111,14 +107,18 @@ def rgb_from_image(message: Image) -> np.ndarray:
 def _pixels(message: Image) -> np.ndarray:
     """Return the rows (H, W * bytes per pixel) uint8 of an image, without what pads them."""
     size = f'{message.width}x{message.height}'
-    if message.width == 0 or message.height == 0:
-        raise FrameError('frame_size', f'An image has the size {size}; expected at least 1x1.')
+    check_size(message.width, message.height)
     bytes_per_pixel = BYTES_PER_PIXEL.get(message.encoding)
     if bytes_per_pixel is None:
         raise FrameError(
             'frame_encoding',
             f'An image has the encoding {message.encoding!r}; expected one of '
             f'{", ".join(BYTES_PER_PIXEL)}.',
+        )
+    if message.encoding in _SAME_YUV and message.width % 2:
+        raise FrameError(
+            'frame_size',
+            f'A {message.encoding} image has the size {size}; expected an even width.',
         )
     row_bytes = message.width * bytes_per_pixel
     if message.step < row_bytes:
@@ -135,58 +135,6 @@ def _pixels(message: Image) -> np.ndarray:
         )
     data = np.frombuffer(message.data, np.uint8, count=message.height * message.step)
     return data.reshape(message.height, message.step)[:, :row_bytes]
-
-
-def rgb_from_compressed(message: CompressedImage) -> np.ndarray:
-    """
-    Return the pixels (H, W, 3) uint8 of a JPEG or PNG, not turned by the orientation in its EXIF.
-
-    Raises:
-        FrameError: ``frame_decode``: OpenCV cannot decode the data.
-
-    """
-    data = np.frombuffer(message.data, np.uint8)
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    try:
-        bgr = cv2.imdecode(data, flags) if data.size else None
-    except cv2.error:  # for instance more pixels than OpenCV's limit
-        bgr = None
-    if bgr is None:
-        raise FrameError(
-            'frame_decode',
-            f'OpenCV cannot decode {data.size} bytes of format {message.format!r}.',
-        )
-    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
-
-
-def calibration_from_info(message: CameraInfo) -> Calibration:
-    """
-    Return the size, K and D of a CameraInfo.
-
-    Raises:
-        CameraInfoError: ``info_size``, ``info_intrinsics`` or ``info_distortion``: it cannot be of
-        a calibrated camera.
-
-    """
-    if message.width == 0 or message.height == 0:
-        raise CameraInfoError(
-            'info_size', f'A CameraInfo is for images of {message.width}x{message.height} pixels.'
-        )
-    k = np.array(message.k, dtype=np.float64).reshape(3, 3)
-    is_pinhole = k[0, 0] > 0 and k[1, 1] > 0 and np.array_equal(k[2], (0.0, 0.0, 1.0))
-    if not np.isfinite(k).all() or not is_pinhole:
-        raise CameraInfoError(
-            'info_intrinsics',
-            f'A CameraInfo has K = {k.ravel().tolist()}; expected finite numbers, positive focal '
-            'lengths and a last row of 0, 0, 1. Is the camera calibrated?',
-        )
-    if not np.any(message.d):
-        return Calibration((message.width, message.height), k, None)
-    try:
-        distortion = Distortion(message.distortion_model, tuple(message.d))
-    except InputError as error:
-        raise CameraInfoError('info_distortion', str(error)) from error
-    return Calibration((message.width, message.height), k, distortion)
 
 
 def published_depth(
@@ -207,23 +155,24 @@ def depth_to_image(depth_m: np.ndarray, encoding: str, header: Header) -> Image:
         return float_image(depth_m, header)
     millimetres = np.rint(np.nan_to_num(depth_m, nan=0.0) * 1000.0)
     millimetres[millimetres > np.iinfo(np.uint16).max] = 0
-    return _image(millimetres.astype(np.uint16), '16UC1', header)
+    return image_message(millimetres.astype(np.uint16), '16UC1', header)
 
 
 def float_image(values: np.ndarray, header: Header) -> Image:
     """Return values (H, W) as a 32FC1 image."""
-    return _image(values.astype(np.float32, copy=False), '32FC1', header)
+    return image_message(values.astype(np.float32, copy=False), '32FC1', header)
 
 
-def _image(values: np.ndarray, encoding: str, header: Header) -> Image:
-    height, width = values.shape
+def image_message(values: np.ndarray, encoding: str, header: Header) -> Image:
+    """Return values (H, W) or (H, W, C), of the type that the encoding says, as an image."""
+    height, width = values.shape[:2]
     message = Image(
         header=header,
         height=height,
         width=width,
         encoding=encoding,
         is_bigendian=_IS_BIG_ENDIAN,
-        step=width * values.itemsize,
+        step=values.nbytes // height,
     )
     _fill(message.data, values)
     return message

@@ -7,7 +7,8 @@ from typing import Any
 
 from da3_ros.config import NodeConfig
 from da3_ros.errors import CameraInfoError, InputError
-from da3_ros.ros.convert import Calibration, calibration_from_info, stamp_ns
+from da3_ros.ros.calibration import Calibration, calibration_from_info
+from da3_ros.ros.convert import stamp_ns
 from da3_ros.ros.drops import DropLog
 from da3_ros.ros.qos import input_qos
 from da3_ros.ros.ranges import points_of_cloud, points_of_depth_image, points_of_scan

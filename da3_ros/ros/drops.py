@@ -8,6 +8,8 @@ from rclpy.impl.rcutils_logger import RcutilsLogger
 
 # Every drop of a network slower than its camera is one of these: worth counting, not warning of.
 EXPECTED_REASONS = ('frame_superseded', 'frame_deactivated', 'publish_deactivated')
+# Characters of one sentence in the log; a traceback has some thousands.
+_MAX_LENGTH = 8000
 
 
 class DropLog:
@@ -40,4 +42,18 @@ class DropLog:
             if is_due:
                 self._logged_at[reason] = now
         if is_due:
-            self._logger.warning(f'{sentence} ({reason}, {unlogged} since last said)')
+            self._logger.warning(f'{loggable(sentence)} ({reason}, {unlogged} since last said)')
+
+
+def loggable(text: str) -> str:
+    """
+    Return text that cannot pose as anything else in a log, whoever wrote what it quotes.
+
+    Control characters are escaped, lines after the first are indented, and its length is bounded.
+    """
+    escaped = (
+        c if c.isprintable() or c == '\n' else c.encode('unicode_escape').decode()
+        for c in text[:_MAX_LENGTH]
+    )
+    cut = ' ...' if len(text) > _MAX_LENGTH else ''
+    return ''.join(escaped).rstrip('\n').replace('\n', '\n  ') + cut

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from da3_ros.config import NodeConfig
 from da3_ros.engine import Engine, licence_line, make_engine
+from da3_ros.errors import ConfigError
 from da3_ros.ros.cameras import CameraInput
 from da3_ros.ros.depth_sensor import DepthSensorInput
 from da3_ros.ros.diagnostics import Diagnostics, Health
@@ -210,10 +211,10 @@ class Da3Node(LifecycleNode):
     async def _on_save_map(
         self, _: Trigger.Request, response: Trigger.Response
     ) -> Trigger.Response:
-        directory = Path(self.parameters.config.save_directory).expanduser()
+        directory = self.parameters.config.save_directory
 
         def save(engine: Engine) -> str:
-            return f"The map was saved in '{engine.save_map(directory)}'."
+            return f"The map was saved in '{engine.save_map(_expanded(directory))}'."
 
         return await self._answer(response, self.worker and self.worker.request(save))
 
@@ -239,3 +240,11 @@ class Da3Node(LifecycleNode):
         self._diagnostics_publisher.publish(
             self._diagnostics.message(health, self.get_clock().now())
         )
+
+
+def _expanded(directory: str) -> Path:
+    """Return a directory with the user's home in the place of ~; ``ConfigError`` without one."""
+    try:
+        return Path(directory).expanduser()
+    except RuntimeError as error:
+        raise ConfigError(f"'save_directory': '{directory}' has no home ({error}).") from error

@@ -6,13 +6,13 @@ Incoming messages are untrusted: what contradicts itself is an ``InputError``.
 
 import cv2
 from da3_ros.errors import InputError
-from da3_ros.ros.convert import Calibration
+from da3_ros.ros.calibration import Calibration
 import numpy as np
 from sensor_msgs.msg import Image, LaserScan, PointCloud2, PointField
-from sensor_msgs_py.point_cloud2 import read_points
 
 # Bytes a pixel, and metres a unit, of depth images (REP 118).
 _DEPTH_ENCODINGS = {'16UC1': ('u2', 1e-3), 'mono16': ('u2', 1e-3), '32FC1': ('f4', 1.0)}
+_FLOATS = {PointField.FLOAT32: np.dtype('f4'), PointField.FLOAT64: np.dtype('f8')}
 # A scale needs no more points than this.
 _MAX_POINTS = 5000
 
@@ -68,10 +68,10 @@ def points_of_scan(message: LaserScan) -> np.ndarray:
         message.range_min,
         message.range_max,
     )
-    if np.isnan(limits).any():
+    if np.isnan(limits).any() or np.isinf(limits[:2]).any():
         raise InputError(
             f'A scan has angle_min, angle_increment, range_min and range_max {limits}; expected '
-            'numbers.'
+            'numbers, and the first two finite.'
         )
     ranges = np.asarray(message.ranges, dtype=np.float64)
     angles = message.angle_min + message.angle_increment * np.arange(len(ranges))
@@ -90,20 +90,48 @@ def points_of_cloud(message: PointCloud2) -> np.ndarray:
         InputError: if it has no x, y and z, or less data than it says.
 
     """
-    kinds = {f.name: f.datatype for f in message.fields}
-    if any(kinds.get(axis) not in (PointField.FLOAT32, PointField.FLOAT64) for axis in 'xyz'):
-        raise InputError(
-            f'A cloud has the fields {sorted(kinds)}; expected x, y and z of floating point.'
-        )
-    expected = message.width * message.height * message.point_step
-    if message.point_step == 0 or len(message.data) < expected:
+    if message.width == 0 or message.height == 0:
+        return np.empty((0, 3))
+    row_bytes = message.width * message.point_step
+    step = max(message.row_step, row_bytes)  # some senders leave it 0
+    if len(message.data) < message.height * step:
         raise InputError(
             f'A cloud of {message.width}x{message.height} points of {message.point_step} bytes '
-            f'has {len(message.data)} bytes; expected {expected}.'
+            f'has {len(message.data)} bytes; expected {message.height * step}.'
         )
-    read = read_points(message, field_names=('x', 'y', 'z'))
-    points = np.stack([_thinned(read[axis]).astype(np.float64) for axis in 'xyz'], axis=1)
+    layout = _cloud_layout(message)
+    data = np.frombuffer(message.data, np.uint8, count=message.height * step)
+    rows = np.ascontiguousarray(data.reshape(message.height, step)[:, :row_bytes])
+    read = _thinned(rows.reshape(-1).view(layout))
+    points = np.stack([read[axis].astype(np.float64) for axis in 'xyz'], axis=1)
     return points[np.isfinite(points).all(axis=1)]
+
+
+def _cloud_layout(message: PointCloud2) -> np.dtype:
+    """Return the type of one point, of which x, y and z alone are read."""
+    fields = {f.name: f for f in message.fields}
+    kinds = [_FLOATS.get(fields[axis].datatype) if axis in fields else None for axis in 'xyz']
+    if any(kind is None for kind in kinds):
+        raise InputError(
+            f'A cloud has the fields {sorted(fields)[:20]}; expected x, y and z of floating point.'
+        )
+    offsets = [fields[axis].offset for axis in 'xyz']
+    ends = [offset + kind.itemsize for offset, kind in zip(offsets, kinds, strict=True)]
+    if max(ends) > message.point_step:
+        raise InputError(
+            f'A cloud has points of {message.point_step} bytes with x, y and z at {offsets}; '
+            'expected them inside.'
+        )
+    order = '>' if message.is_bigendian else '<'
+    formats = [kind.newbyteorder(order) for kind in kinds]
+    return np.dtype(
+        {
+            'names': list('xyz'),
+            'formats': formats,
+            'offsets': offsets,
+            'itemsize': message.point_step,
+        }
+    )
 
 
 def _thinned(values: np.ndarray) -> np.ndarray:

@@ -9,6 +9,9 @@ import numpy as np
 from rclpy.node import Node
 from tf2_ros import TransformBroadcaster, TransformException
 
+# Every listener keeps every frame that it ever heard of, by name.
+_MAX_FRAME_ID = 255
+
 
 class CameraTf:
     """Sends map → camera optical frame, for a camera that has no other parent."""
@@ -21,10 +24,10 @@ class CameraTf:
 
     def send(self, map_from_camera: np.ndarray, camera_frame: str, stamp: int) -> None:
         """Send the pose of a camera; a frame name that tf2 cannot hold is a counted drop."""
-        if camera_frame in ('', self._map_frame):
+        if camera_frame == self._map_frame or not _is_frame_id(camera_frame):
             self._drops.drop(
                 'tf_frame',
-                f"The images have frame_id '{camera_frame}', which cannot be a child of "
+                f'The images have frame_id {camera_frame!r}, which cannot be a child of '
                 f"'{self._map_frame}' in TF; set it in the driver, or set frames.camera.",
             )
             return
@@ -61,6 +64,11 @@ class OdomTf(CameraTf):
             )
             return
         self._broadcast(map_from_camera @ invert(odom_from_camera), self._odom_frame, stamp)
+
+
+def _is_frame_id(name: str) -> bool:
+    """Tell whether a name can be a frame's: something to read, in one word, of bounded length."""
+    return 0 < len(name) <= _MAX_FRAME_ID and name.isprintable() and not name.count(' ')
 
 
 def make_tf(node: Node, config: NodeConfig, drops: DropLog, robot_tf: RobotTf) -> CameraTf | None:

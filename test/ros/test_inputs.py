@@ -1,6 +1,7 @@
 """What comes in: garbage is counted and survived, the freshest frame goes first."""
 
 from collections.abc import Callable
+import threading
 import time
 
 import cv2
@@ -100,17 +101,59 @@ def test_intrinsics_go_with_the_image(rig: Rig) -> None:
     np.testing.assert_array_equal(rig.engine.frames[-1].intrinsics, K)
 
 
-@pytest.mark.parametrize('k', [K * np.nan, np.zeros((3, 3)), -K])
+def test_new_intrinsics_count_from_the_next_image_on(rig: Rig) -> None:
+    """A zoom: the stream goes on, and what is published has the new K at the size of the depth."""
+    for k in (K, K * [[1.5], [1.5], [1]]):
+        rig.send_info(camera_info(k))
+        rig.send()
+        np.testing.assert_array_equal(rig.engine.frames[-1].intrinsics, k)
+        info = rig.heard('depth/camera_info', len(rig.engine.frames))[-1]
+        assert (info.width, info.height) == (WIDTH // 2, HEIGHT // 2)
+        np.testing.assert_allclose(info.p.reshape(3, 4)[:2, :3], k[:2] / 2)
+        np.testing.assert_array_equal(info.k.reshape(3, 3), info.p.reshape(3, 4)[:, :3])
+    assert rig.counts().drops == {}
+
+
+@pytest.mark.parametrize('k', [K * np.nan, -K])
 def test_nonsense_intrinsics_are_counted_and_the_last_good_ones_stay(
     rig: Rig, k: np.ndarray
 ) -> None:
-    """NaN, uncalibrated, negative."""
+    """NaN, negative."""
     rig.send_info()
     rig.send_info(camera_info(k))
     rig.send()
     np.testing.assert_array_equal(rig.engine.frames[-1].intrinsics, K)
     assert rig.counts().drops == {'info_intrinsics': 1}
     assert rig.counts().frames_dropped == 0
+
+
+def test_an_uncalibrated_camera_says_so_once(rig: Rig, capfd: pytest.CaptureFixture) -> None:
+    """With every image it sends a K of zeros; counted again only after it was calibrated."""
+    rig.publish(camera_info(0 * K), 'camera_info')
+    wait_for(lambda: rig.counts().drops, 'it to be counted')
+    for _ in range(3):
+        rig.node.cameras[''].learn(camera_info(0 * K))
+        rig.send()
+    assert rig.engine.frames[-1].intrinsics is None
+    assert rig.counts().drops == {'info_uncalibrated': 1}
+    assert capfd.readouterr().err.count('the camera is not calibrated') == 1
+    for k in (K, 0 * K, 0 * K):
+        rig.node.cameras[''].learn(camera_info(k))
+    rig.send()
+    np.testing.assert_array_equal(rig.engine.frames[-1].intrinsics, K)
+    assert rig.counts().drops == {'info_uncalibrated': 2}
+
+
+def test_images_of_a_part_of_the_sensor_have_its_intrinsics(rig: Rig) -> None:
+    """By size: of a CameraInfo with region and binning, and of one for the whole."""
+    rig.send_info()
+    part = camera_info(K * [[2], [2], [1]], 2 * WIDTH, 2 * HEIGHT)
+    part.roi.x_offset, part.roi.width, part.roi.height = WIDTH, WIDTH, 2 * HEIGHT
+    part.binning_y = 2
+    rig.send_info(part)
+    rig.send()
+    expected = K * [[2], [1], [1]] - [[0, 0, WIDTH], [0, 0, 0], [0, 0, 0]]
+    np.testing.assert_allclose(rig.engine.frames[-1].intrinsics, expected)
 
 
 def test_camera_info_of_another_size_is_not_used(rig: Rig) -> None:
@@ -142,6 +185,44 @@ def test_distortion_reaches_the_engine(rig: Rig) -> None:
     rig.send_info(info)
     rig.send()
     assert rig.engine.frames[-1].distortion.model == 'plumb_bob'
+    published = rig.heard('depth/camera_info')[-1]
+    assert not np.any(published.d)
+
+
+@pytest.mark.parametrize(('sec', 'nanosec'), [(-1, 0), (2**31 - 1, 2**32 - 1), (5, 10**9)])
+def test_an_impossible_stamp_is_counted(rig: Rig, sec: int, nanosec: int) -> None:
+    """Such a time could not be sent again, nor looked up in TF."""
+    bad = image(rig.next_stamp_ns())
+    bad.header.stamp.sec, bad.header.stamp.nanosec = sec, nanosec
+    rig.send(bad)
+    rig.send()
+    assert rig.counts().drops == {'frame_stamp': 1}
+
+
+@pytest.mark.parametrize('frame_id', ['', 'a\nb', 'a b', '\x1b[31mred', '\u202eback', 'x' * 10**5])
+def test_odd_frame_ids_break_neither_log_nor_tf(
+    rig: Rig, capfd: pytest.CaptureFixture, frame_id: str
+) -> None:
+    """The depth goes out with the frame of its image; no transform does, and the log says so."""
+    odd = image(rig.next_stamp_ns())
+    odd.header.frame_id = frame_id
+    rig.send(odd)
+    assert rig.heard('depth/image_rect')[0].header.frame_id == frame_id
+    assert rig.counts().drops == {'tf_frame': 1}
+    rig.send()
+    assert [t.child_frame_id for m in rig.heard('/tf') for t in m.transforms] == [FRAME_ID]
+    (line,) = [line for line in capfd.readouterr().err.splitlines() if 'tf_frame' in line]
+    assert line.isprintable() and len(line) < 10_000
+
+
+@pytest.mark.parametrize('frame_id', ['/camera', 'kamera_ü', '../../etc/passwd', "a';--", '%s%n'])
+def test_unusual_frame_ids_are_frames(rig: Rig, frame_id: str) -> None:
+    """All but the slash that names began with in ROS 1."""
+    unusual = image(rig.next_stamp_ns())
+    unusual.header.frame_id = frame_id
+    rig.send(unusual)
+    assert rig.heard('/tf')[0].transforms[0].child_frame_id == frame_id.lstrip('/')
+    assert rig.counts().drops == {}
 
 
 def compressed(stamp: int, cut: int | None = None) -> CompressedImage:
@@ -152,14 +233,25 @@ def compressed(stamp: int, cut: int | None = None) -> CompressedImage:
     return CompressedImage(header=header_at(stamp, FRAME_ID), format='png', data=byte_array(data))
 
 
-def test_compressed_images_come_on_their_own_topic(make_rig: Callable[..., Rig]) -> None:
-    """Decoded to rgb; a corrupt one is counted; the raw topic is not subscribed to."""
+def test_compressed_images_come_on_their_own_topic(
+    make_rig: Callable[..., Rig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Decoded to rgb by the worker; a cut one is counted; the raw topic is not subscribed to."""
+    decoders = set()
+
+    def decode(*given: object) -> np.ndarray:
+        decoders.add(threading.current_thread().name)
+        return imdecode(*given)
+
+    imdecode = cv2.imdecode
+    monkeypatch.setattr(cv2, 'imdecode', decode)
     rig = make_rig(parameters={'transport': 'compressed'})
     rig.listen()
     rig.send(compressed(rig.next_stamp_ns(), cut=40), topic='image/compressed')
     rig.send(compressed(rig.next_stamp_ns()), topic='image/compressed')
     assert rig.counts().drops == {'frame_decode': 1}
     assert rig.engine.frames[-1].rgb[0, 0].tolist() == [200, 0, 0]
+    assert decoders == {'da3_worker'}
     assert rig.heard('points')[0].header.frame_id == FRAME_ID
     assert {s.topic_name for s in rig.node.subscriptions} >= {'/image/compressed', '/camera_info'}
     assert '/image' not in {s.topic_name for s in rig.node.subscriptions}

@@ -1,12 +1,16 @@
 """Ranges of sensors as points, and messages that contradict themselves."""
 
+import array
 import math
 
 import cv2
 from da3_ros.errors import InputError
 from da3_ros.geometry.cameras import Distortion
-from da3_ros.ros.convert import byte_array, Calibration, float_image, header_at
+from da3_ros.ros.calibration import Calibration
+from da3_ros.ros.convert import byte_array, float_image, header_at
 from da3_ros.ros.ranges import points_of_cloud, points_of_depth_image, points_of_scan
+from hypothesis import given, settings
+from hypothesis import strategies as st
 import numpy as np
 import pytest
 from sensor_msgs.msg import Image, LaserScan, PointCloud2, PointField
@@ -87,6 +91,61 @@ def test_points_of_a_cloud_are_those_that_are_finite() -> None:
         points_of_cloud(message)
 
 
+@pytest.mark.parametrize('order', '<>')
+def test_rows_and_bytes_of_a_cloud_lie_as_it_says(order: str) -> None:
+    """Padding behind each row, other fields between, and the high byte first."""
+    layout = np.dtype(
+        {
+            'names': list('xyz'),
+            'formats': [f'{order}f4'] * 3,
+            'offsets': [4, 12, 8],
+            'itemsize': 20,
+        }
+    )
+    points = np.zeros((2, 3), layout)
+    for i, axis in enumerate('xyz'):
+        points[axis] = np.arange(6).reshape(2, 3) + 10 * i
+    rows = np.pad(points.view(np.uint8).reshape(2, 60), ((0, 0), (0, 4)), constant_values=255)
+    fields = [
+        PointField(name=name, offset=offset, datatype=PointField.FLOAT32, count=1)
+        for name, offset in zip('xyz', (4, 12, 8), strict=True)
+    ]
+    fields.append(PointField(name='what', offset=2**32 - 1, datatype=99, count=2**32 - 1))
+    cloud = PointCloud2(height=2, width=3, fields=fields, point_step=20, row_step=64)
+    cloud.data, cloud.is_bigendian = byte_array(rows), order == '>'
+    expected = np.arange(6.0)[:, None] + (0, 10, 20)
+    np.testing.assert_array_equal(points_of_cloud(cloud), expected)
+
+
+_UINT32 = st.one_of(st.integers(0, 40), st.integers(0, 2**32 - 1))
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(
+    width=_UINT32,
+    height=_UINT32,
+    point_step=_UINT32,
+    row_step=_UINT32,
+    data=st.binary(max_size=400),
+    offsets=st.tuples(_UINT32, _UINT32, _UINT32),
+    datatype=st.integers(5, 9),
+    is_bigendian=st.booleans(),
+)
+def test_any_cloud_gives_points_or_an_input_error(
+    data: bytes, offsets: tuple, datatype: int, **fields: object
+) -> None:
+    cloud = PointCloud2(data=array.array('B', data), **fields)
+    cloud.fields = [
+        PointField(name=name, offset=offset, datatype=datatype, count=1)
+        for name, offset in zip('xyz', offsets, strict=True)
+    ]
+    try:
+        points = points_of_cloud(cloud)
+    except InputError:
+        return
+    assert points.shape[1:] == (3,) and np.isfinite(points).all()
+
+
 @pytest.mark.parametrize(
     ('fields', 'expected'),
     [
@@ -101,6 +160,7 @@ def test_depth_images_that_cannot_be_are_refused(fields: dict, expected: str) ->
         points_of_depth_image(depth_image(np.ones((48, 64)), **fields), CAMERA)
 
 
-def test_a_scan_without_angles_is_refused() -> None:
+@pytest.mark.parametrize('angle', [math.nan, math.inf])
+def test_a_scan_without_angles_is_refused(angle: float) -> None:
     with pytest.raises(InputError, match='expected numbers'):
-        points_of_scan(LaserScan(angle_min=math.nan))
+        points_of_scan(LaserScan(angle_min=angle))

@@ -30,6 +30,14 @@ def test_save_map_writes_into_the_configured_directory(
     assert response.success and str(folder) in response.message
 
 
+def test_save_map_knows_no_home_of_others(make_rig: Callable[..., Rig]) -> None:
+    """The answer says so; the node goes on."""
+    rig = make_rig(parameters={'save_directory': '~no_such_user/maps'})
+    response = rig.trigger('save_map')
+    assert not response.success and "'~no_such_user/maps' has no home" in response.message
+    rig.send()
+
+
 def test_save_map_says_why_it_cannot(make_rig: Callable[..., Rig], tmp_path: Path) -> None:
     """Here a file is in the way; the node goes on."""
     (tmp_path / 'maps').write_text('')

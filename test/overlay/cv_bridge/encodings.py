@@ -17,7 +17,8 @@ DEPTHS = {
 # Layout by the name before the bit depth: what the channels mean, and how many there are.
 COLORS = {'mono': 1, 'rgb': 3, 'bgr': 3, 'rgba': 4, 'bgra': 4}
 BAYER = ('bayer_rggb', 'bayer_bggr', 'bayer_gbrg', 'bayer_grbg')
-YUV = {'yuv422': 'UYVY', 'uyvy': 'UYVY', 'yuv422_yuy2': 'YUY2', 'yuyv': 'YUY2'}
+# Newer names for the same, uyvy and yuyv, are unknown to that of Humble, as are nv21 and nv24.
+YUV = {'yuv422': 'UYVY', 'yuv422_yuy2': 'YUY2'}
 GENERIC = re.compile(r'(8U|8S|16U|16S|32S|32F|64F)(?:C([1-9]\d*))?')
 
 

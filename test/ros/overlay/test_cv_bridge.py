@@ -91,7 +91,14 @@ def test_compressed_image() -> None:
 
 
 @pytest.mark.parametrize(
-    ('encoding', 'desired'), [('nonsense', 'rgb8'), ('8UC3', 'rgb8'), ('bayer_rggb8', 'rgba8')]
+    ('encoding', 'desired'),
+    [
+        ('nonsense', 'rgb8'),
+        ('8UC3', 'rgb8'),
+        ('bayer_rggb8', 'rgba8'),
+        ('uyvy', 'rgb8'),
+        ('nv21', 'rgb8'),
+    ],
 )
 def test_impossible_conversions_raise(encoding: str, desired: str) -> None:
     pixels = PIXELS if encoding == '8UC3' else PIXELS[..., 0]

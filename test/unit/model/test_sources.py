@@ -7,7 +7,7 @@ import sys
 
 from da3_ros.engine.licence import licence_line
 from da3_ros.errors import WeightsError
-from da3_ros.model import load_model, ModelConfig, PRESETS
+from da3_ros.model import load_model, ModelConfig, PRESETS, sources
 from da3_ros.model.releases import RELEASES
 from da3_ros.model.sources import resolve
 from da3_ros.model.weights import save_model
@@ -32,12 +32,26 @@ def one_sentence(caught: pytest.ExceptionInfo) -> None:
         ('/no/such.safetensors', "There is no weights file '/no/such.safetensors'"),
         ('/no/such.pth', 'pickle'),
         ('weights.bin', 'pickle'),
+        ('~no_such_user/model', "No model '~no_such_user/model': it cannot be a path"),
+        ('x' * 5000, "No model 'xxx.*File name too long"),
     ],
 )
 def test_sources_that_lead_nowhere(source: str, message: str) -> None:
     with pytest.raises(WeightsError, match=message) as caught:
         load_model(source)
     one_sentence(caught)
+
+
+@pytest.mark.parametrize(
+    'name', ['a/..', '../a', '-a/b', 'a/b-', 'a/b\n', 'a--b/c', 'a..b/c', 'ä/b', 'a/b/c', 'a:b/c']
+)
+def test_the_hub_is_not_asked_for_what_it_cannot_have(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a path nor an address passes for a model's id."""
+    monkeypatch.setattr(sources, '_download', lambda name: pytest.fail(f'asked for {name}'))
+    with pytest.raises(WeightsError, match='No model'):
+        resolve(name)
 
 
 def test_pickles_are_not_opened(tmp_path: Path) -> None:
