@@ -10,6 +10,7 @@ The dotted path of a field is its parameter name: ``window.size``, ``depth.encod
 from dataclasses import dataclass
 import re
 
+from da3_ros.cloud_config import PointsConfig
 from da3_ros.errors import ConfigError
 from da3_ros.parameter_tree import Config, group, parameter
 
@@ -228,15 +229,6 @@ class DepthConfig(Config):
         minimum=0.0,
         maximum=1e6,
         dynamic=True,
-    )
-
-
-@dataclass(frozen=True)
-class PointsConfig(Config):
-    """The published point cloud."""
-
-    stride: int = parameter(
-        1, 'Every n-th row and column of the depth image.', minimum=1, maximum=64, dynamic=True
     )
 
 
