@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 # Observations after which a running average keeps a constant weight, so that it can still follow.
-_MAX_OBSERVATIONS = 30
+MAX_OBSERVATIONS = 30
 # Overlap by which another keyframe must be better than the reference to take its place.
 _REFERENCE_HYSTERESIS = 0.1
 # A point this much farther than what the keyframe sees there is hidden behind it.
@@ -55,10 +55,10 @@ class Keyframe:
         seen = torch.isfinite(depth) & (depth > 0)
         refined = torch.exp((1 - share) * self.depth.log() + share * depth.log())
         self.depth = torch.where(seen, refined, self.depth)
-        collected = torch.minimum(self.weight + confidence, _MAX_OBSERVATIONS * confidence)
+        collected = torch.minimum(self.weight + confidence, MAX_OBSERVATIONS * confidence)
         self.weight = torch.where(seen, collected, self.weight)
         self.observations += 1
-        weight = 1.0 / min(self.observations, _MAX_OBSERVATIONS)
+        weight = 1.0 / min(self.observations, MAX_OBSERVATIONS)
         self.map_from_camera = blend(self.map_from_camera, map_from_camera, weight)
 
     def mapped(self, other_from_map: Sim3) -> 'Keyframe':

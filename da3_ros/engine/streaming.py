@@ -17,6 +17,7 @@ from da3_ros.engine.frame import EngineStatus, Frame, KeyframePose, TrackingStat
 from da3_ros.engine.graph_runner import GraphRunner, Progress
 from da3_ros.engine.intrinsics import IntrinsicsEstimate
 from da3_ros.engine.keyframes import covisibility, Keyframe, KeyframeRule, overlap_points
+from da3_ros.engine.map_cloud import Surface, surface
 from da3_ros.engine.map_file import save_map
 from da3_ros.engine.networks import load_networks, MetricNetworkRunner
 from da3_ros.engine.placed_view import PlacedView
@@ -180,6 +181,11 @@ class StreamingEngine:
         """
         scaled_from_map = self._scaled_from_map
         return save_map(Path(directory), name, [k.mapped(scaled_from_map) for k in self._map])
+
+    def surfaces(self) -> tuple[Surface, ...]:
+        """Return what the cloud of the map is made of now; cheap, and safe to keep."""
+        scaled_from_map = self._scaled_from_map
+        return tuple(surface(k, scaled_from_map) for k in self._map)
 
     def push(self, frames: Sequence[Frame]) -> Update:
         """
