@@ -1,4 +1,4 @@
-"""What goes into the point clouds: the group ``points`` of the parameters."""
+"""What goes into the point clouds: the groups ``points`` and ``map_points`` of the parameters."""
 
 from dataclasses import dataclass
 
@@ -73,3 +73,24 @@ class PointsConfig(Config):
                 f"'min_range' is {self.min_range!r} and 'max_range' is {self.max_range!r}; "
                 'expected the first to be smaller, or no limit (0).'
             )
+
+
+@dataclass(frozen=True)
+class MapPointsConfig(Config):
+    """The published point cloud of the whole map; ``points`` says what is left out of it."""
+
+    voxel_m: float = parameter(
+        0.0,
+        'Edge of the cubes of which each holds one point [m]; 0 is a hundredth of the median '
+        'depth. There are never more than a million points: of many keyframes fewer pixels count.',
+        minimum=0.0,
+        maximum=1e3,
+        dynamic=True,
+    )
+    period_s: float = parameter(
+        2.0,
+        'While the map changes, its points are published this often at most [s].',
+        minimum=0.1,
+        maximum=3600.0,
+        dynamic=True,
+    )

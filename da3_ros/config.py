@@ -10,7 +10,7 @@ The dotted path of a field is its parameter name: ``window.size``, ``depth.encod
 from dataclasses import dataclass
 import re
 
-from da3_ros.cloud_config import PointsConfig
+from da3_ros.cloud_config import MapPointsConfig, PointsConfig
 from da3_ros.errors import ConfigError
 from da3_ros.parameter_tree import Config, group, parameter
 
@@ -277,6 +277,7 @@ class NodeConfig(EngineConfig):
     frames: FramesConfig = group(FramesConfig)
     depth: DepthConfig = group(DepthConfig)
     points: PointsConfig = group(PointsConfig)
+    map_points: MapPointsConfig = group(MapPointsConfig)
     qos: QosConfig = group(QosConfig)
 
     def __post_init__(self) -> None:

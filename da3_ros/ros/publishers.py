@@ -17,6 +17,7 @@ from da3_ros.ros.convert import (
 )
 from da3_ros.ros.diagnostics import status_message
 from da3_ros.ros.drops import DropLog
+from da3_ros.ros.map_points import MapPoints
 from da3_ros.ros.poses import odometry_message, PathBuilder
 from da3_ros.ros.qos import latched_qos, output_qos
 from da3_ros.ros.rate import RateLimit
@@ -89,7 +90,11 @@ class CameraPublishers:
 
 
 class Outputs:
-    """Everything that the node publishes: the cameras' topics, keyframes, status and TF."""
+    """
+    Everything that the node publishes: the cameras' topics, keyframes, status, TF and the map.
+
+    ``map_points`` is published from a thread of its own.
+    """
 
     def __init__(
         self,
@@ -107,6 +112,7 @@ class Outputs:
         self._keyframes = node.create_lifecycle_publisher(Path, 'keyframes', latched_qos())
         self._status = node.create_lifecycle_publisher(Status, 'status', output_qos(config.qos))
         self._cameras = {name: CameraPublishers(node, name, config) for name in config.cameras}
+        self.map_points = MapPoints(node, drops)
         self._tf = make_tf(node, config, drops, robot_tf)
 
     def publish(self, update: Update, frame_ids: Mapping[str, str], config: NodeConfig) -> None:
@@ -143,5 +149,6 @@ class Outputs:
             self._tf.destroy()
         for camera in self._cameras.values():
             camera.destroy(self._node)
+        self.map_points.destroy(self._node)
         self._node.destroy_lifecycle_publisher(self._status)
         self._node.destroy_lifecycle_publisher(self._keyframes)
