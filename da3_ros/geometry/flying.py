@@ -51,7 +51,6 @@ def _mark(inverse: np.ndarray, max_edge: float, flying: np.ndarray) -> None:
     nears = least[:, 1:] > inverse[:, :-1]  # pixel i + 1 is nearer than pixel i, by a step
     recedes = least[:, :-1] > inverse[:, 1:]
     hangs = (nears[:, :-1] & nears[:, 1:]) | (recedes[:, :-1] & recedes[:, 1:])
-    hangs &= inverse[:, 1:-1] > 0
     row, column = np.nonzero(hangs)
     column += 1
     is_plane = np.zeros(len(row), bool)

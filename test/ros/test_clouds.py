@@ -93,6 +93,8 @@ def test_filters_do_not_depend_on_the_stride(stride: int) -> None:
     thinned = points_of(cloud_of(view(), stride=stride, **wanted))
     np.testing.assert_allclose(thinned['xyz'], every['xyz'], rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(thinned['bgr'], every['bgr'])
+    bent = np.exp(np.tile(0.02 * np.arange(WIDTH), (HEIGHT, 1))).astype(np.float32)
+    assert is_point(cloud_of(view(depth_m=bent), stride=stride)).all()
 
 
 @pytest.mark.parametrize('frame', ['camera', 'map'])
