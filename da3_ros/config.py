@@ -10,6 +10,7 @@ The dotted path of a field is its parameter name: ``window.size``, ``depth.encod
 from dataclasses import dataclass
 import re
 
+from da3_ros.cloud_config import MapPointsConfig, PointsConfig
 from da3_ros.errors import ConfigError
 from da3_ros.parameter_tree import Config, group, parameter
 
@@ -238,15 +239,6 @@ class DepthConfig(Config):
 
 
 @dataclass(frozen=True)
-class PointsConfig(Config):
-    """The published point cloud."""
-
-    stride: int = parameter(
-        1, 'Every n-th row and column of the depth image.', minimum=1, maximum=64, dynamic=True
-    )
-
-
-@dataclass(frozen=True)
 class QosConfig(Config):
     """Quality of service; a best-effort input takes reliable and best-effort publishers alike."""
 
@@ -291,6 +283,7 @@ class NodeConfig(EngineConfig):
     frames: FramesConfig = group(FramesConfig)
     depth: DepthConfig = group(DepthConfig)
     points: PointsConfig = group(PointsConfig)
+    map_points: MapPointsConfig = group(MapPointsConfig)
     qos: QosConfig = group(QosConfig)
 
     def __post_init__(self) -> None:

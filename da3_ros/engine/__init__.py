@@ -11,6 +11,7 @@ from da3_ros.engine.frame import (
     View,
 )
 from da3_ros.engine.licence import licence_line
+from da3_ros.engine.map_cloud import MapCloud, Surface
 from da3_ros.engine.single_view import SingleViewEngine
 from da3_ros.engine.streaming import StreamingEngine
 
@@ -22,8 +23,10 @@ __all__ = [
     'KeyframePose',
     'licence_line',
     'make_engine',
+    'MapCloud',
     'SingleViewEngine',
     'StreamingEngine',
+    'Surface',
     'TrackingState',
     'Update',
     'View',

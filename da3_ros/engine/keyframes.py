@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 # Observations after which a running average keeps a constant weight, so that it can still follow.
-_MAX_OBSERVATIONS = 30
+MAX_OBSERVATIONS = 30
 # Overlap by which another keyframe must be better than the reference to take its place.
 _REFERENCE_HYSTERESIS = 0.1
 # A point this much farther than what the keyframe sees there is hidden behind it.
@@ -53,7 +53,7 @@ class Keyframe:
         Averaging what each window says anew is what keeps a map of short windows from drifting.
         """
         self.observations += 1
-        weight = 1.0 / min(self.observations, _MAX_OBSERVATIONS)
+        weight = 1.0 / min(self.observations, MAX_OBSERVATIONS)
         self.map_from_camera = blend(self.map_from_camera, map_from_camera, weight)
 
     def refine_depth(self, depth: torch.Tensor, confidence: torch.Tensor) -> None:
@@ -66,7 +66,7 @@ class Keyframe:
         refined = self.depth * (depth / self.depth) ** (confidence / collected)
         seen = torch.isfinite(depth) & (depth > 0)
         self.depth = torch.where(seen, refined, self.depth)
-        limited = torch.minimum(collected, _MAX_OBSERVATIONS * confidence)
+        limited = torch.minimum(collected, MAX_OBSERVATIONS * confidence)
         self.weight = torch.where(seen, limited, self.weight)
 
     def mapped(self, other_from_map: Sim3) -> 'Keyframe':

@@ -11,6 +11,7 @@ from da3_ros.errors import InputError
 from da3_ros.geometry.cameras import unproject
 from da3_ros.geometry.transforms import Sim3
 from da3_ros.geometry.tum import write_tum
+from da3_ros.geometry.voxels import voxel_means
 import numpy as np
 
 # Voxels along the median depth of the map: points closer than that are one point.
@@ -90,12 +91,7 @@ def fused_points(keyframes: Sequence[Keyframe]) -> tuple[np.ndarray, np.ndarray]
     points, rgb = np.concatenate(clouds), np.concatenate(colours)
     depths = np.concatenate([k.depth.float().cpu().numpy().ravel() for k in keyframes])
     voxel = float(np.nanmedian(depths)) / _VOXELS_PER_MEDIAN_DEPTH
-    cells = np.floor(points / voxel).astype(np.int64)
-    _, cell_of, count = np.unique(cells, axis=0, return_inverse=True, return_counts=True)
-    mean = np.zeros((len(count), 6))
-    np.add.at(mean, cell_of.ravel(), np.concatenate([points, rgb], axis=1))
-    mean /= count[:, None]
-    return mean[:, :3].astype(np.float32), mean[:, 3:].round().astype(np.uint8)
+    return voxel_means(points.astype(np.float32), rgb, voxel)
 
 
 def _intrinsics(keyframes: Sequence[Keyframe]) -> list[dict]:

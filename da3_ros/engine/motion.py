@@ -15,9 +15,11 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 # How hard motion may change, as deviations of white acceleration: of position in distances to the
-# scene, of rotation in rad, each by s^1.5; and how likely a model is to give way to another one.
+# scene, of rotation in rad, each by s^1.5; how far the camera may just be elsewhere, whatever the
+# stamps say; and how likely a model is to give way to another one.
 _POSITION_PUSHES = np.array([0.05, 0.3, 2.0, 50.0])
 _ROTATION_PUSHES = np.array([0.1, 0.6, 4.0, 100.0])
+_JUMPS = np.array([0.0, 0.0, 0.0, 1.0])
 _SWITCH = 0.05
 # Rates that a camera may begin with, in distances to the scene or rad, by s.
 _FIRST_RATE = 1.0
@@ -57,9 +59,11 @@ class MotionFilter:
         moved = map_from_camera[:3, 3] - self._pose[:3, 3]
         turned = Rotation.from_matrix(map_from_camera[:3, :3] @ self._pose[:3, :3].T).as_rotvec()
         step, position = self._position.update(
-            moved, variances[0], seconds, _POSITION_PUSHES * distance
+            moved, variances[0], seconds, _POSITION_PUSHES * distance, _JUMPS * distance
         )
-        turn, rotation = self._rotation.update(turned, variances[1], seconds, _ROTATION_PUSHES)
+        turn, rotation = self._rotation.update(
+            turned, variances[1], seconds, _ROTATION_PUSHES, _JUMPS
+        )
         self._stamp_ns = stamp_ns
         self._pose = rigid(
             Rotation.from_rotvec(turn).as_matrix() @ self._pose[:3, :3], self._pose[:3, 3] + step
@@ -83,7 +87,12 @@ class _Models:
         self.shares = np.full(count, 1.0 / count)
 
     def update(
-        self, measured: np.ndarray, variance: float, seconds: float, pushes: np.ndarray
+        self,
+        measured: np.ndarray,
+        variance: float,
+        seconds: float,
+        pushes: np.ndarray,
+        jumps: np.ndarray,
     ) -> tuple[np.ndarray, float]:
         """Take in a value measured (3,), and return the one believed (3,) and its variance."""
         self._mix()
@@ -93,6 +102,7 @@ class _Models:
         means = forward @ self.means
         covariances = forward @ self.covariances @ forward.T
         covariances = covariances + pushes[:, None, None] ** 2 * pushed
+        covariances[:, 0, 0] += jumps**2
         surprise = measured - means[:, 0]
         expected = covariances[:, 0, 0] + variance
         gains = covariances[:, :, 0] / expected[:, None]

@@ -11,6 +11,7 @@ from da3_ros.config import EngineConfig
 from da3_ros.engine.admission import Admission
 from da3_ros.engine.device import resolve_device, resolve_precision
 from da3_ros.engine.frame import EngineStatus, Frame, KeyframePose, TrackingState, Update, View
+from da3_ros.engine.map_cloud import Surface
 from da3_ros.engine.preprocess import preprocess, Preprocessed
 from da3_ros.engine.reconfiguration import check_change
 from da3_ros.engine.stage_clock import StageClock
@@ -98,6 +99,10 @@ class SingleViewEngine:
             f"'{self.model_name}' sees each view alone and makes no map; choose an any-view model "
             'to save one.'
         )
+
+    def surfaces(self) -> tuple[Surface, ...]:
+        """Return nothing: there is no map."""
+        return ()
 
     def push(self, frames: Sequence[Frame]) -> Update:
         """

@@ -14,6 +14,7 @@ from da3_ros.engine.device import resolve_device
 from da3_ros.engine.frame import EngineStatus, Frame, KeyframePose, TrackingState, Update, View
 from da3_ros.engine.graph_runner import GraphRunner, Progress
 from da3_ros.engine.intake import Intake, NewView
+from da3_ros.engine.map_cloud import Surface, surface
 from da3_ros.engine.map_file import save_map
 from da3_ros.engine.mapper import Change, Company, Mapper
 from da3_ros.engine.motion import MotionFilter
@@ -161,6 +162,10 @@ class StreamingEngine:
         """
         placed = [k.mapped(self._scaled_from_map(k.part)) for k in self._mapper.map]
         return save_map(Path(directory), name, placed)
+
+    def surfaces(self) -> tuple[Surface, ...]:
+        """Return what the cloud of the map is made of now; cheap, and safe to keep."""
+        return tuple(surface(k, self._scaled_from_map(k.part)) for k in self._mapper.map)
 
     def push(self, frames: Sequence[Frame]) -> Update:
         """

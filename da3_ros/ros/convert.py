@@ -1,5 +1,5 @@
 """
-Image and PointCloud2 messages to and from NumPy, and CameraInfo out: free functions, no node.
+Image messages to and from NumPy, and CameraInfo out: free functions, no node.
 
 Incoming messages are untrusted: sizes, steps and encodings are checked before the data is touched.
 H rows, W columns of the image; pixels and frames as in ``da3_ros.geometry.cameras``.
@@ -12,10 +12,9 @@ import cv2
 from cv_bridge import CvBridge, CvBridgeError
 from da3_ros.config import DepthConfig
 from da3_ros.errors import FrameError
-from da3_ros.geometry.cameras import unproject
 from da3_ros.ros.picture_header import check_size
 import numpy as np
-from sensor_msgs.msg import CameraInfo, Image, PointCloud2, PointField
+from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 # Bytes per pixel of what cv_bridge can turn into rgb8 (sensor_msgs/image_encodings.hpp). It cannot
@@ -32,14 +31,7 @@ BYTES_PER_PIXEL = {
 _SAME_YUV = {'yuv422': 'yuv422', 'yuv422_yuy2': 'yuv422_yuy2'}
 _SAME_YUV |= {'uyvy': 'yuv422', 'yuyv': 'yuv422_yuy2'}
 _BRIDGE = CvBridge()
-_IS_BIG_ENDIAN = sys.byteorder == 'big'
-_POINT_FIELDS = [
-    PointField(name=name, offset=4 * i, datatype=PointField.FLOAT32, count=1)
-    for i, name in enumerate(('x', 'y', 'z', 'rgb'))
-]
-# x y z rgb without the padding of pcl::PointXYZRGB (32): consumers go by the offsets in the
-# fields, and it halves what goes over the wire.
-POINT_STEP = 16
+IS_BIG_ENDIAN = sys.byteorder == 'big'
 
 
 def stamp_ns(header: Header) -> int:
@@ -57,11 +49,11 @@ def header_at(stamp: int, frame_id: str) -> Header:
 def byte_array(values: np.ndarray) -> array.array:
     """Return the bytes of an array in the type that rclpy takes without looking at each one."""
     data = array.array('B')
-    _fill(data, values)
+    fill(data, values)
     return data
 
 
-def _fill(data: array.array, values: np.ndarray) -> None:
+def fill(data: array.array, values: np.ndarray) -> None:
     """Append the bytes of an array to a message's own data; assigning to it would copy twice."""
     data.frombytes(np.ascontiguousarray(values).reshape(-1).view(np.uint8))
 
@@ -90,10 +82,10 @@ def rgb_from_image(message: Image) -> np.ndarray:
         height=message.height,
         width=message.width,
         encoding=_SAME_YUV.get(message.encoding, message.encoding),
-        is_bigendian=_IS_BIG_ENDIAN,
+        is_bigendian=IS_BIG_ENDIAN,
         step=pixels.shape[1],
     )
-    _fill(packed.data, pixels)
+    fill(packed.data, pixels)
     try:
         return _BRIDGE.imgmsg_to_cv2(packed, desired_encoding='rgb8')
     except (CvBridgeError, cv2.error) as error:
@@ -171,10 +163,10 @@ def image_message(values: np.ndarray, encoding: str, header: Header) -> Image:
         height=height,
         width=width,
         encoding=encoding,
-        is_bigendian=_IS_BIG_ENDIAN,
+        is_bigendian=IS_BIG_ENDIAN,
         step=values.nbytes // height,
     )
-    _fill(message.data, values)
+    fill(message.data, values)
     return message
 
 
@@ -193,34 +185,3 @@ def intrinsics_to_info(
         r=np.eye(3).ravel().tolist(),
         p=p.ravel().tolist(),
     )
-
-
-def depth_to_cloud(
-    depth_m: np.ndarray, rgb: np.ndarray, intrinsics: np.ndarray, stride: int, header: Header
-) -> PointCloud2:
-    """
-    Return every ``stride``-th row and column of a depth image (H, W) as an organised cloud.
-
-    ``rgb`` (H, W, 3) uint8 and ``intrinsics`` (3, 3) belong to the depth. Invalid points are NaN.
-    """
-    depth_m, rgb = depth_m[::stride, ::stride], rgb[::stride, ::stride]
-    # Pixel u of the thinned image is pixel stride * u of the full one.
-    thinned = intrinsics / np.array([[stride], [stride], [1.0]])
-    height, width = depth_m.shape
-    points = np.empty((height, width, 4), dtype=np.float32)
-    unproject(depth_m, thinned, out=points[..., :3])
-    bgra = cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_RGB2BGRA)
-    packed = bgra.view('<u4')[..., 0] & 0x00FFFFFF  # 0x00RRGGBB, as PCL packs it
-    points[..., 3] = packed.astype(np.uint32).view(np.float32)
-    message = PointCloud2(
-        header=header,
-        height=height,
-        width=width,
-        fields=_POINT_FIELDS,
-        is_bigendian=_IS_BIG_ENDIAN,
-        point_step=POINT_STEP,
-        row_step=POINT_STEP * width,
-        is_dense=False,
-    )
-    _fill(message.data, points)
-    return message

@@ -5,8 +5,8 @@ from pathlib import Path
 from da3_ros.config import NodeConfig
 from da3_ros.engine import Engine, Update, View
 from da3_ros.ros.bag import BagWriter
+from da3_ros.ros.clouds import view_to_cloud
 from da3_ros.ros.convert import (
-    depth_to_cloud,
     depth_to_image,
     float_image,
     header_at,
@@ -15,6 +15,7 @@ from da3_ros.ros.convert import (
 )
 from da3_ros.ros.diagnostics import status_message
 from da3_ros.ros.poses import odometry_message, PathBuilder, transform_message
+from da3_ros.ros.rate import RateLimit
 from da3_ros.ros.statistics import Statistics
 from tf2_msgs.msg import TFMessage
 
@@ -34,6 +35,7 @@ class OutputBag:
         self._frame_id = frame_id
         self._path = PathBuilder()
         self._statistics = Statistics()
+        self._points_rate = RateLimit()
         self._stamp_ns = 0
 
     def __enter__(self) -> 'OutputBag':
@@ -75,11 +77,9 @@ class OutputBag:
         messages = {} if view.map_from_camera is None else self._pose_messages(view)
         if view.intrinsics is not None:
             size = (depth_m.shape[1], depth_m.shape[0])
-            stride = config.points.stride
-            messages |= {
-                '/depth/camera_info': intrinsics_to_info(view.intrinsics, size, header),
-                '/points': depth_to_cloud(depth_m, view.rgb, view.intrinsics, stride, header),
-            }
+            messages['/depth/camera_info'] = intrinsics_to_info(view.intrinsics, size, header)
+            if self._points_rate.takes(stamp_ns, config.points.max_rate_hz):
+                messages['/points'] = view_to_cloud(view, depth_m, config, frame_id)
         messages |= {
             '/depth/image_rect': depth_to_image(depth_m, config.depth.encoding, header),
             '/confidence/image_rect': float_image(view.confidence, header),

@@ -7,8 +7,8 @@ from da3_ros.config import NodeConfig
 from da3_ros.engine import Engine, KeyframePose, Update, View
 from da3_ros.msg import Status
 from da3_ros.ros.cameras import topic
+from da3_ros.ros.clouds import view_to_cloud
 from da3_ros.ros.convert import (
-    depth_to_cloud,
     depth_to_image,
     float_image,
     header_at,
@@ -17,8 +17,10 @@ from da3_ros.ros.convert import (
 )
 from da3_ros.ros.diagnostics import status_message
 from da3_ros.ros.drops import DropLog
+from da3_ros.ros.map_points import MapPoints
 from da3_ros.ros.poses import odometry_message, PathBuilder
 from da3_ros.ros.qos import latched_qos, output_qos
+from da3_ros.ros.rate import RateLimit
 from da3_ros.ros.robot_tf import RobotTf
 from da3_ros.ros.statistics import Statistics
 from da3_ros.ros.tf import make_tf
@@ -46,13 +48,18 @@ class CameraPublishers:
         self._confidence = publisher(Image, 'confidence/image_rect')
         self._points = publisher(PointCloud2, 'points')
         self._odometry = publisher(Odometry, 'odometry')
+        self._points_rate = RateLimit()
 
     def publish(self, view: View, frame_id: str, config: NodeConfig) -> None:
         """Publish one view under the stamp and the frame of its image."""
         header = header_at(view.stamp_ns, frame_id)
         is_calibrated = view.intrinsics is not None
         wants_depth = is_heard(self._depth) or (is_calibrated and is_heard(self._info))
-        wants_points = is_calibrated and is_heard(self._points)
+        wants_points = (
+            is_calibrated
+            and is_heard(self._points)
+            and self._points_rate.takes(view.stamp_ns, config.points.max_rate_hz)
+        )
         if wants_depth or wants_points:
             depth_m = published_depth(view.depth_m, view.confidence, config.depth)
         if wants_depth:  # the two are one measurement: whoever hears one may look for the other
@@ -63,9 +70,7 @@ class CameraPublishers:
         if is_heard(self._confidence):
             self._confidence.publish(float_image(view.confidence, header))
         if wants_points:
-            self._points.publish(
-                depth_to_cloud(depth_m, view.rgb, view.intrinsics, config.points.stride, header)
-            )
+            self._points.publish(view_to_cloud(view, depth_m, config, frame_id))
         if view.map_from_camera is not None and is_heard(self._odometry):
             in_map = header_at(view.stamp_ns, config.frames.map)
             self._odometry.publish(
@@ -85,7 +90,11 @@ class CameraPublishers:
 
 
 class Outputs:
-    """Everything that the node publishes: the cameras' topics, keyframes, status and TF."""
+    """
+    Everything that the node publishes: the cameras' topics, keyframes, status, TF and the map.
+
+    ``map_points`` is published from a thread of its own.
+    """
 
     def __init__(
         self,
@@ -103,6 +112,7 @@ class Outputs:
         self._keyframes = node.create_lifecycle_publisher(Path, 'keyframes', latched_qos())
         self._status = node.create_lifecycle_publisher(Status, 'status', output_qos(config.qos))
         self._cameras = {name: CameraPublishers(node, name, config) for name in config.cameras}
+        self.map_points = MapPoints(node, drops)
         self._tf = make_tf(node, config, drops, robot_tf)
 
     def publish(self, update: Update, frame_ids: Mapping[str, str], config: NodeConfig) -> None:
@@ -139,5 +149,6 @@ class Outputs:
             self._tf.destroy()
         for camera in self._cameras.values():
             camera.destroy(self._node)
+        self.map_points.destroy(self._node)
         self._node.destroy_lifecycle_publisher(self._status)
         self._node.destroy_lifecycle_publisher(self._keyframes)

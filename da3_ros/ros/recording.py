@@ -17,6 +17,8 @@ from sensor_msgs.msg import Image, PointCloud2
 
 # How far a cloud may be from its unprojected depth, relative to the range.
 _CLOUD_TOLERANCE = 1e-3
+# Share of the valid depth that must be in the cloud: only points in the air are left out.
+_MIN_POINTS = 0.9
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,12 @@ class RecordedFrame:
             worst = np.nanmax(error / np.linalg.norm(expected, axis=-1), initial=0.0)
             if not worst <= _CLOUD_TOLERANCE:
                 yield f'the cloud is off the unprojected depth by {worst:.2g} of the range'
-            if not np.array_equal(np.isnan(self.points[..., 2]), np.isnan(self.depth_m)):
-                yield 'the cloud and the depth are invalid at different pixels'
+            is_point = ~np.isnan(self.points[..., 2])
+            is_depth = ~np.isnan(self.depth_m)
+            if (is_point & ~is_depth).any():
+                yield 'the cloud has points where depth is invalid'
+            if is_point.sum() < _MIN_POINTS * is_depth.sum():
+                yield f'the cloud has {is_point.sum()} points, depth has {is_depth.sum()}'
         if not np.allclose(self.map_from_camera, self.tf_map_from_camera, atol=1e-9):
             yield 'TF and odometry differ'
 

@@ -55,6 +55,7 @@ class Worker:
         self.newest_stamp_ns = 0
         self._inbox = Inbox()
         self._outbox = Outbox(engine, outputs, statistics, drops)
+        self._map_points = outputs.map_points
         # A daemon: a network that hangs must not keep the process from ending.
         self._thread = threading.Thread(target=self._run, name='da3_worker', daemon=True)
         self._thread.start()
@@ -87,6 +88,7 @@ class Worker:
     def resume(self) -> None:
         """Take images and publish."""
         self._outbox.open()
+        self._map_points.open()
         self._inbox.open()
 
     def pause(self) -> None:
@@ -95,16 +97,20 @@ class Worker:
         if waiting:
             self._drops.drop('frame_deactivated', count=waiting)
         self._outbox.close()
+        self._map_points.close()
 
     def stop(self, timeout_s: float) -> bool:
-        """End both threads; False when one is still busy after ``timeout_s``."""
+        """End all threads; False when one is still busy after ``timeout_s``."""
         end = time.monotonic() + timeout_s
         self.pause()
         for orphan in self._inbox.shut():
             orphan()
         self._thread.join(timeout_s)
-        is_published = self._outbox.shut(max(end - time.monotonic(), 0.0))
-        return is_published and not self._thread.is_alive()
+        is_done = [
+            part.shut(max(end - time.monotonic(), 0.0))
+            for part in (self._outbox, self._map_points)
+        ]
+        return all(is_done) and not self._thread.is_alive()
 
     @property
     def has_requests(self) -> bool:
@@ -125,6 +131,7 @@ class Worker:
 
     def _reset(self, engine: Engine) -> str:
         engine.reset()
+        self._map_points.put(engine.surfaces(), self._config, self.newest_stamp_ns)
         self._outbox.put(Parcel(self._config, self.newest_stamp_ns, keyframes=engine.keyframes))
         return 'The map is forgotten; the next image starts a new one.'
 
@@ -160,6 +167,8 @@ class Worker:
             self._outbox.put(Parcel(config, self.newest_stamp_ns))
             return
         has_moved = update.keyframes_changed or update.was_reset
+        if has_moved:
+            self._map_points.put(self._engine.surfaces(), config, self.newest_stamp_ns)
         self._outbox.put(
             Parcel(
                 config,

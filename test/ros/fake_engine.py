@@ -9,11 +9,19 @@ import time
 
 import cv2
 from da3_ros.config import NodeConfig
-from da3_ros.engine import EngineStatus, Frame, KeyframePose, TrackingState, Update, View
+from da3_ros.engine import (
+    EngineStatus,
+    Frame,
+    KeyframePose,
+    Surface,
+    TrackingState,
+    Update,
+    View,
+)
 from da3_ros.engine.admission import Admission
 from da3_ros.errors import WeightsError
 from da3_ros.geometry.cameras import scale_intrinsics
-from da3_ros.geometry.transforms import rigid
+from da3_ros.geometry.transforms import rigid, Sim3
 import numpy as np
 from scipy.spatial.transform import Rotation
 import torch
@@ -60,6 +68,8 @@ class FakeEngine:
     def reset(self) -> None:
         """Forget the keyframes."""
         self.keyframes: tuple[KeyframePose, ...] = ()
+        self.correction = Sim3.identity()  # what a loop that was closed did to the map
+        self._surfaces: tuple[Surface, ...] = ()
         self.status = EngineStatus()
         self._admission = Admission(56, self.config.max_stamp_jump_s)
         self._count = 0
@@ -71,6 +81,10 @@ class FakeEngine:
         folder.mkdir()
         (folder / 'keyframes.json').write_text(json.dumps(len(self.keyframes)))
         return folder
+
+    def surfaces(self) -> tuple[Surface, ...]:
+        """Return what was seen of the plane, corrected."""
+        return tuple(s._replace(scaled_from_map=self.correction) for s in self._surfaces)
 
     def push(self, frames: Sequence[Frame]) -> Update:
         """Return a view for each frame."""
@@ -93,6 +107,7 @@ class FakeEngine:
         self.keyframes += tuple(
             KeyframePose(v.camera, v.stamp_ns, v.map_from_camera) for v in views if v.is_keyframe
         )
+        self._surfaces += tuple(_surface(v) for v in views if v.is_keyframe)
         self._count += 1
         self.status = EngineStatus(
             state=TrackingState.TRACKING if self._count > 1 else TrackingState.INITIALIZING,
@@ -136,6 +151,20 @@ class LostEngine(FakeEngine):
         """Forget the keyframes and be lost."""
         super().reset()
         self.status = dataclasses.replace(self.status, state=TrackingState.LOST)
+
+
+def _surface(view: View) -> Surface:
+    """Return what the cloud of the map is made of where a view is a keyframe."""
+    return Surface(
+        key=view.stamp_ns,
+        depth=torch.from_numpy(view.depth_m),
+        weight=torch.from_numpy(view.confidence),
+        observations=1,
+        rgb=view.rgb,
+        intrinsics=view.intrinsics,
+        map_from_camera=view.map_from_camera,
+        scaled_from_map=Sim3.identity(),
+    )
 
 
 def pose(count: int) -> np.ndarray:

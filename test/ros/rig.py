@@ -30,6 +30,8 @@ CAMERA_TOPICS = {
     'odometry': Odometry,
 }
 NODE_TOPICS = {'keyframes': Path, 'status': Status, '/tf': TFMessage}
+ON_DEMAND_TOPICS = {'map_points': PointCloud2, '/diagnostics': DiagnosticArray}
+LATCHED_TOPICS = ('keyframes', 'map_points')
 _LATCHED = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 _SECOND_NS = 10**9
 
@@ -116,14 +118,14 @@ class Rig:
         return self.peer.call(Trigger, f'/da3/{name}')
 
     def listen(self, *topics: str, camera: str = '') -> None:
-        """Subscribe to topics, all by default, and wait until the node knows."""
+        """Subscribe to topics, by default all but a few, and wait until the node knows."""
         prefix = f'{camera}/' if camera else ''
         kinds = {prefix + name: kind for name, kind in CAMERA_TOPICS.items()} | NODE_TOPICS
-        kinds['/diagnostics'] = DiagnosticArray
-        for name in topics or [t for t in kinds if t != '/diagnostics']:
-            qos = _LATCHED if name == 'keyframes' else QoSProfile(depth=100)
+        for name in topics or kinds:
+            qos = _LATCHED if name in LATCHED_TOPICS else QoSProfile(depth=100)
             kept = self.messages[name]
-            self.peer.create_subscription(kinds[name], name, kept.append, qos)
+            kind = (kinds | ON_DEMAND_TOPICS)[name]
+            self.peer.create_subscription(kind, name, kept.append, qos)
             if name not in ('/tf', '/diagnostics'):
                 wait_for(
                     lambda name=name: any(

@@ -6,11 +6,9 @@ import cv2
 from cv_bridge import CvBridge
 from da3_ros.config import DepthConfig
 from da3_ros.errors import FrameError
-from da3_ros.geometry.cameras import unproject
 from da3_ros.ros.convert import (
     byte_array,
     BYTES_PER_PIXEL,
-    depth_to_cloud,
     depth_to_image,
     header_at,
     intrinsics_to_info,
@@ -205,22 +203,6 @@ def test_16uc1_is_millimetres_and_zero_is_invalid() -> None:
     np.testing.assert_array_equal(
         np.frombuffer(encoded.data, np.uint16), [1000, 1001, 65535, 0, 0, 0]
     )
-
-
-@pytest.mark.parametrize('stride', [1, 2, 3])
-def test_the_cloud_is_the_unprojected_depth(stride: int) -> None:
-    """Organised, with the colours of the pixels."""
-    depth = np.random.default_rng(1).uniform(1, 5, (6, 8)).astype(np.float32)
-    depth[0, 0] = np.nan
-    cloud = depth_to_cloud(depth, RGB, K, stride, Header())
-    dtype = [('xyz', np.float32, 3), ('bgr', np.uint8, 4)]
-    points = np.frombuffer(cloud.data, dtype).reshape(cloud.height, cloud.width)
-    expected = unproject(depth, K)[::stride, ::stride]
-    np.testing.assert_allclose(points['xyz'], expected, rtol=1e-5)
-    np.testing.assert_array_equal(points['bgr'][..., 2::-1], RGB[::stride, ::stride])
-    assert [f.name for f in cloud.fields] == ['x', 'y', 'z', 'rgb']
-    assert cloud.row_step == cloud.width * cloud.point_step
-    assert not cloud.is_dense
 
 
 def test_the_published_camera_info_is_rectified() -> None:

@@ -188,7 +188,7 @@ def test_nothing_is_made_for_topics_that_nobody_hears(
 ) -> None:
     """Depth and camera_info go together; the cloud is not even computed."""
     made = []
-    for name in ('depth_to_cloud', 'depth_to_image', 'float_image', 'odometry_message'):
+    for name in ('view_to_cloud', 'depth_to_image', 'float_image', 'odometry_message'):
         original = getattr(__import__('da3_ros.ros.publishers', fromlist=['x']), name)
 
         def spy(*args, name: str = name, original: Callable = original) -> object:

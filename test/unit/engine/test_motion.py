@@ -115,3 +115,12 @@ def test_axes_of_the_map_make_no_difference() -> None:
     seen = measured(np.random.default_rng(5), along_x(SECONDS, 20.0 * SECONDS))
     turned = rigid(Rotation.from_rotvec([0.5, -1.0, 2.0]).as_matrix(), np.array([3.0, 1.0, -2.0]))
     np.testing.assert_allclose(filtered(turned @ seen)[0], turned @ filtered(seen)[0], atol=1e-9)
+
+
+def test_stamps_that_leave_no_time_to_move_hold_nothing_back() -> None:
+    true = along_x(0.5 * SECONDS, 40.0 * SECONDS)
+    motion = MotionFilter()
+    believed = [motion.update(i + 1, p, COVARIANCE, METRES)[0] for i, p in enumerate(true)]
+    found = errors(np.stack(believed), true)
+    assert np.abs(found[:, :3]).max() < 6.0 * CENTRE
+    assert np.abs(found[:, 3:]).max() < 6.0 * ANGLE
