@@ -4,7 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
 
+from peer import wait_for
 import pytest
+from rclpy.node import Node
 from rig import Rig
 
 POLICY = Path(__file__).parents[2] / 'config/sros2_policy.xml'
@@ -23,6 +25,15 @@ def allowed(kind: str) -> set[str]:
     }
 
 
+def is_discovered(node: Node) -> bool:
+    """Tell whether the graph, which learns of a node by and by, knows its own endpoints."""
+    of = node.get_name(), node.get_namespace()
+    published = {name for name, _ in node.get_publisher_names_and_types_by_node(*of)}
+    subscribed = {name for name, _ in node.get_subscriber_names_and_types_by_node(*of)}
+    own = {p.topic_name for p in node.publishers}, {s.topic_name for s in node.subscriptions}
+    return own[0] <= published and own[1] <= subscribed
+
+
 def test_the_policy_fits_the_node(make_rig: Callable[..., Rig]) -> None:
     """For every transport, depth sensor and clock."""
     published, subscribed, served = set(), set(), set()
@@ -34,6 +45,7 @@ def test_the_policy_fits_the_node(make_rig: Callable[..., Rig]) -> None:
         parameters = {'transport': transport, 'scale.depth_sensor': sensor, 'use_sim_time': True}
         node = make_rig(parameters=parameters).node
         of = node.get_name(), node.get_namespace()
+        wait_for(lambda: is_discovered(node), 'the discovery of all that the node has')
         published |= {name for name, _ in node.get_publisher_names_and_types_by_node(*of)}
         subscribed |= {name for name, _ in node.get_subscriber_names_and_types_by_node(*of)}
         served |= {name for name, _ in node.get_service_names_and_types_by_node(*of)}
