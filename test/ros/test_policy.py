@@ -30,8 +30,12 @@ def is_discovered(node: Node) -> bool:
     of = node.get_name(), node.get_namespace()
     published = {name for name, _ in node.get_publisher_names_and_types_by_node(*of)}
     subscribed = {name for name, _ in node.get_subscriber_names_and_types_by_node(*of)}
-    own = {p.topic_name for p in node.publishers}, {s.topic_name for s in node.subscriptions}
-    return own[0] <= published and own[1] <= subscribed
+    served = {name for name, _ in node.get_service_names_and_types_by_node(*of)}
+    return (
+        {p.topic_name for p in node.publishers} <= published
+        and {s.topic_name for s in node.subscriptions} <= subscribed
+        and allowed('reply') - NEWER <= served
+    )
 
 
 def test_the_policy_fits_the_node(make_rig: Callable[..., Rig]) -> None:
