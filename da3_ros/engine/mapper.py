@@ -197,11 +197,11 @@ class Mapper:
         if correction is None:
             return None
         guest, self._closing = self._closing, None
+        for loop in correction.rejected:
+            self.map.loops.remove(loop)
         size_before = guest.host.size
         self.map.move(correction.now_from_then)
         log_size = float(np.log(guest.host.size / size_before))
-        for loop in correction.rejected:
-            self.map.loops.remove(loop)
         if any(loop.second == guest.keyframe.view.key for loop in correction.rejected):
             self._release(guest.keyframe)
             return Change('', log_size)
