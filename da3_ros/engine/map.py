@@ -89,7 +89,7 @@ class Map:
         in_use: Iterable[Keyframe] = (),
     ) -> None:
         """
-        Add a keyframe, and forget another one when there are too many.
+        Add a keyframe, and forget others while there are too many that are not in use.
 
         Args:
             keyframe: What is added.
@@ -107,8 +107,9 @@ class Map:
             # One link at least: a part is what links connect.
             if other.part == keyframe.part and (overlap >= _MIN_LINK or rank == 0):
                 self.link(keyframe, other, max(overlap, _MIN_LINK))
-        if len(self) > self._max_count:
-            self._forget_one({keyframe.view.key, *(k.view.key for k in in_use)})
+        needed = {key, *(k.view.key for k in in_use)}
+        while len(self) > self._max_count and not self._keyframes.keys() <= needed:
+            self._forget_one(needed)
 
     def link(self, a: Keyframe, b: Keyframe, overlap: float) -> None:
         """Note that two keyframes see the same surfaces, and how much of them."""

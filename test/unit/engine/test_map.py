@@ -127,6 +127,14 @@ def test_what_is_in_use_is_not_forgotten() -> None:
         assert len(keyframes) == 6
 
 
+def test_where_everything_is_in_use_the_map_grows_until_it_is_not() -> None:
+    keyframes = chain(3, max_count=3)
+    keyframes.add(keyframe(HERE, 3), descriptor(3), [], list(keyframes))
+    assert len(keyframes) == 4
+    keyframes.add(keyframe(HERE, 4), descriptor(4), [(keyframes[3], 0.5)])
+    assert len(keyframes) == 3
+
+
 def test_loops_go_with_their_keyframes() -> None:
     keyframes = chain(6)
     extend(keyframes, 3, part=1, first=6)
