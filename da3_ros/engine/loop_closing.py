@@ -1,9 +1,10 @@
 """Spreading the error of a loop over the map, in a thread beside the stream."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
+from da3_ros.engine.keyframes import Keyframe
 from da3_ros.engine.map import Loop, Map
 from da3_ros.engine.scale.depths import median_depth
 from da3_ros.geometry.pose_graph import optimise_pose_graph, PoseGraphEdges
@@ -82,7 +83,7 @@ class _Snapshot:
         first, second = pairs[: len(links)].T
         measured = nodes[first].inverse() @ nodes[second]
         measured = measured.joined(Sim3Batch.stack([x.first_from_second for x in loops]))
-        scene = np.array([median_depth(k.depth) for k in mine])[pairs[:, 0]]
+        scene = _scenes(mine)[pairs[:, 0]]
         sigma = np.stack(
             [np.full_like(scene, _ROTATION_RAD), _POSITION * scene, np.full_like(scene, _LOG)], 1
         )
@@ -101,3 +102,10 @@ class _Snapshot:
         rejected = [x for x, w in zip(self.loops, weights, strict=True) if w < _MIN_WEIGHT]
         moves = {key: now_from_then.one(i) for i, key in enumerate(self.keys)}
         return Correction(moves, tuple(rejected))
+
+
+def _scenes(keyframes: Sequence[Keyframe]) -> np.ndarray:
+    """Return how far the scene is in each keyframe, as far as in the others where none is seen."""
+    depths = np.array([median_depth(k.depth) for k in keyframes])
+    seen = depths[depths > 0]
+    return np.where(depths > 0, depths, np.median(seen) if len(seen) else 1.0)
