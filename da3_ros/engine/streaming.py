@@ -33,6 +33,8 @@ import torch
 
 # A window that agrees less with the map than this is published but does not change the map.
 _MIN_INLIERS_TO_REFINE = 0.3
+# One that hardly agrees at all was placed by views that the network could not relate.
+_MIN_INLIERS = 0.1
 
 
 class StreamingEngine:
@@ -266,6 +268,11 @@ class StreamingEngine:
         before = self._last.keyframe if self._last is not None else None
         anchors = company.known or [first_keyframe(newest[0], prediction, before)]
         registration = register(prediction, list(enumerate(anchors)))
+        if registration.inliers < _MIN_INLIERS:
+            raise RegistrationError(
+                f'{100 * registration.inliers:.0f} % of the window agrees with the map; expected '
+                f'at least {100 * _MIN_INLIERS:.0f} %.'
+            )
         placed = [
             place(new, len(company) + i, prediction, registration, company.known)
             for i, new in enumerate(newest)
