@@ -152,13 +152,19 @@ class Map:
             keyframe.move(moved[key])
         self._resize_loops({key: by.scale for key, by in moved.items()})
 
-    def join(self, stays: int, moves: int, stays_from_moves: Sim3) -> None:
-        """Make one part of two: that with the number ``moves`` is taken to where it belongs."""
-        moved = [k for k in self if k.part == moves]
-        for keyframe in moved:
-            keyframe.move(stays_from_moves)
-            keyframe.part = stays
-        self._resize_loops({k.view.key: stays_from_moves.scale for k in moved})
+    def join(
+        self, stays: int, moves: int, stays_from_moves: Sim3, others: Iterable[Keyframe] = ()
+    ) -> None:
+        """
+        Make one part of two: that with the number ``moves`` is taken to where it belongs.
+
+        ``others`` are views that are in no map, and are taken along if they belong to that part.
+        """
+        self._resize_loops({k.view.key: stays_from_moves.scale for k in self if k.part == moves})
+        for keyframe in (*self, *others):
+            if keyframe.part == moves:
+                keyframe.move(stays_from_moves)
+                keyframe.part = stays
 
     def forget_part(self, part: int) -> None:
         """Forget all keyframes of a part."""

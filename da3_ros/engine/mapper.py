@@ -111,8 +111,14 @@ class Mapper:
         return self.window.dense_slots(len(company.known), newest, len(company.guests))
 
     def recollected(self, view: WindowView, newest: int, attempt: int) -> Company:
-        """Return who goes with a view that is lost: a place that looks like it, and around it."""
+        """
+        Return who goes with a view that is lost: a place that looks like it, and around it.
+
+        It is the window where the view looks like nothing at all, not even a number.
+        """
         matches = self.map.places.query(self._describe(view), _RECOLLECTIONS, ())
+        if not matches:
+            return self.company(newest)
         place = self.map[matches[attempt % len(matches)][0]]
         members = [place, *self.map.neighbours(place)][: max(1, self._size - newest)]
         for keyframe in members:
@@ -176,20 +182,24 @@ class Mapper:
         company: Company,
         prediction: WindowPrediction,
         registration: Registration,
-        newest: PlacedView,
+        placed: Sequence[PlacedView],
     ) -> Change | None:
-        """Let the guest of a window be judged; one that is believed may close a loop."""
+        """
+        Let the guest of a window be judged; one that is believed may close a loop.
+
+        ``placed`` are the new views, which go where the part of the map goes that they are in.
+        """
         if not company.guests or self._revisits.guest is None:
             return None
         guest = self._revisits.guest
         now_from_then = self._revisits.look(
-            len(company.known), prediction, registration, newest.keyframe
+            len(company.known), prediction, registration, placed[0].keyframe
         )
         if now_from_then is None:
             if self._revisits.is_exhausted:
                 self._dismiss_guest()
             return None
-        return self._believe(guest, now_from_then)
+        return self._believe(guest, now_from_then, [p.keyframe for p in placed])
 
     def corrected(self) -> Change | None:
         """Take in the correction of a loop that was closed before, if there is one."""
@@ -209,11 +219,13 @@ class Mapper:
         self._welcome(guest)
         return Change(f'A loop is closed: {_seen_again(guest)}', log_size)
 
-    def _believe(self, guest: Guest, now_from_then: Sim3) -> Change | None:
+    def _believe(
+        self, guest: Guest, now_from_then: Sim3, newest: Sequence[Keyframe]
+    ) -> Change | None:
         """Act on where a guest was found to be."""
         keyframe, host = guest.keyframe, guest.host
         if keyframe.part != host.part:
-            return self._join(guest, now_from_then)
+            return self._join(guest, now_from_then, newest)
         if _is_in_place(keyframe, now_from_then):
             self._welcome(guest)
             return None
@@ -224,11 +236,11 @@ class Mapper:
         self._closer.start(self.map, host.part)
         return None
 
-    def _join(self, guest: Guest, now_from_then: Sim3) -> Change:
+    def _join(self, guest: Guest, now_from_then: Sim3, newest: Sequence[Keyframe]) -> Change:
         """Take the younger of two parts to where a guest has been found to be of the older one."""
         here, there = guest.host.part, guest.keyframe.part
         if there < here:
-            self.map.join(there, here, now_from_then.inverse())
+            self.map.join(there, here, now_from_then.inverse(), newest)
         else:
             self.map.join(here, there, now_from_then)
         self.part = min(here, there)

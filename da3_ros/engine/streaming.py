@@ -198,7 +198,7 @@ class StreamingEngine:
         kept = [p for p in placed if self._mapper.keep(p, company.known)]
         self._mapper.look_around()
         notices.append(
-            self._take(self._mapper.look_at_guests(company, prediction, registration, placed[0]))
+            self._take(self._mapper.look_at_guests(company, prediction, registration, placed))
         )
         clock.lap('keyframes')
         scale_before = self._scale.scale
