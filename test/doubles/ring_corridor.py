@@ -140,14 +140,24 @@ class Stream:
 
     def errors(self, at: Iterable[int], fixed_by: Iterable[int]) -> np.ndarray:
         """Return position errors [m] of frames, in a world that other frames are aligned to."""
+        return self._errors(
+            {i: self.views[i].map_from_camera for i in at if i in self.views}, fixed_by
+        )
+
+    def keyframe_errors(self, fixed_by: Iterable[int]) -> np.ndarray:
+        """Return position errors [m] of the keyframes as they are believed to be now."""
+        found = {
+            self.stamps_ns.index(k.stamp_ns): k.map_from_camera for k in self.engine.keyframes
+        }
+        return self._errors(found, fixed_by)
+
+    def _errors(self, found: dict[int, np.ndarray], fixed_by: Iterable[int]) -> np.ndarray:
         fixed = [i for i in fixed_by if i in self.views]
         world_from_map = align(
             np.stack([self.views[i].map_from_camera for i in fixed]),
             np.stack([self.poses[i] for i in fixed]),
             with_rotations=True,
         )
-        found = [(self.views[i].map_from_camera[:3, 3], self.poses[i]) for i in at
-                 if i in self.views]  # fmt: skip
-        return np.array(
-            [np.linalg.norm(world_from_map.apply(p) - pose[:3, 3]) for p, pose in found]
-        )
+        true = np.stack([self.poses[i][:3, 3] for i in found])
+        positions = np.stack([pose[:3, 3] for pose in found.values()])
+        return np.linalg.norm(world_from_map.apply(positions) - true, axis=1)
