@@ -278,7 +278,7 @@ class StreamingEngine:
             for i, new in enumerate(newest)
         ]
         if company.known:
-            self._tracking.check(placed)
+            placed = self._tracking.check(placed)
         else:
             self._tracking.check_first(placed[0])
             self._start_part(prediction.depth[0], placed)

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from functools import cache
 
-from da3_ros.engine import TrackingState
+from da3_ros.engine import Frame, TrackingState
 from da3_ros.engine.runner import WindowPrediction
 from da3_ros.errors import FrameError
 from da3_ros.evaluation.simulator import REALISTIC
@@ -220,3 +220,21 @@ def test_a_network_that_fails_altogether_is_lost_and_no_more() -> None:
     stream.run()
     assert stream.views.keys() >= set(range(35, 60))
     assert stream.errors(range(35, 60), FIRST).max() < 0.2
+
+
+def test_a_camera_in_the_dark_beside_one_that_sees_adds_nothing() -> None:
+    stream = Stream(on_ring(np.linspace(0, 0.3, 50)), REALISTIC, dark=[(20, 40)])
+    truth = stream.network.truth
+    truth.poses['left'] = truth.poses['']
+    is_black = stream.network._is_black
+    stream.network._is_black = lambda view: view.camera == 'left' and is_black(view)
+    rgb = np.zeros((56, 84, 3), np.uint8)
+    for stamp in stream.stamps_ns:
+        frames = [Frame(c, stamp, rgb, truth.intrinsics(c, stamp, 56, 84)) for c in ('', 'left')]
+        update = stream.engine.push(frames)
+        seeing = {v.camera for v in update.views}
+        assert '' in seeing
+        assert 'left' in seeing or stamp in stream.stamps_ns[20:41]
+        assert 'left' not in seeing or stamp not in stream.stamps_ns[20:41]
+    kept = {k.stamp_ns for k in stream.engine.keyframes if k.camera == 'left'}
+    assert not kept & set(stream.stamps_ns[20:41])

@@ -52,9 +52,10 @@ def test_a_view_that_the_network_is_not_sure_of_is_refused() -> None:
         tracking.check([view(certainty=0.02)])
 
 
-def test_one_camera_that_holds_is_enough() -> None:
+def test_one_camera_that_holds_is_enough_and_only_what_holds_is_returned() -> None:
     tracking = tracked()
-    tracking.check([view(HARDLY), view(SEEN), view(ELSEWHERE)])
+    views = [view(HARDLY), view(SEEN), view(ELSEWHERE)]
+    assert tracking.check(views) == views[1:2]
     with pytest.raises(RegistrationError):
         tracking.check([view(HARDLY), view(ELSEWHERE)])
 
