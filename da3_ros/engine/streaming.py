@@ -118,6 +118,8 @@ class StreamingEngine:
         self._scales = {0: self._new_scale()}
         self._origin = np.zeros(3)
         self._last: PlacedView | None = None
+        self._untold: list[str] = []
+        self._reset_reason = ''
         self._status = EngineStatus()
 
     def configure(self, config: EngineConfig) -> None:
@@ -175,22 +177,23 @@ class StreamingEngine:
 
         """
         clock = StageClock()
-        reset_reason = self._intake.check(frames)
-        if reset_reason:
+        if reset_reason := self._intake.check(frames):
             self.reset()
+            self._reset_reason = reset_reason
         newest = [self._intake.prepare(frame) for frame in frames]
         clock.lap('preprocess')
         company = self._company(newest)
         dense = self._mapper.dense_slots(company, len(newest))
         prediction = self._runner.infer(company.views + [n.view for n in newest], dense)
         clock.lap('network')
-        notices = [self._take(self._mapper.corrected())]
+        # Told with the next update, should this push come to none.
+        self._untold.append(self._take(self._mapper.corrected()))
         try:
             registration, placed = self._register(prediction, company, newest)
         except RegistrationError as error:
             self._lose(company)
             raise FrameError('frame_registration', str(error)) from error
-        notices.append(self._find(company))
+        notices, self._untold = [*self._untold, self._find(company)], []
         refines = bool(company.known) and registration.inliers >= _MIN_INLIERS_TO_REFINE
         if refines:
             refine(company.known, prediction, registration)
@@ -219,6 +222,7 @@ class StreamingEngine:
             registration_inliers=registration.inliers,
             stage_ms=clock.stage_ms,
         )
+        reset_reason, self._reset_reason = self._reset_reason, ''
         has_moved = any(notices) or self._scale.scale != scale_before
         return Update(
             views,

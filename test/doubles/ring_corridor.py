@@ -90,7 +90,7 @@ class Stream:
     An engine on a simulated network that is pushed along poses, and what came of it.
 
     ``poses`` (4, 4) of every frame in the world; ``views`` by index of the frame, where it was
-    not lost; ``notices`` likewise.
+    not lost; ``notices`` likewise. ``next`` is the frame that is pushed next.
     """
 
     poses: Sequence[np.ndarray]
@@ -110,18 +110,18 @@ class Stream:
         blackouts = [(self.stamps_ns[first], self.stamps_ns[last]) for first, last in self.dark]
         self.network = BentSimulator(truth, self.noise, self.seed, blackouts)
         self.engine = StreamingEngine(self.config, self.network)
-        self._next = 0
+        self.next = 0
 
     def run(self, until: int | None = None) -> 'Stream':
         """Push the frames up to one, or all that are left; those that are refused are lost."""
         until = len(self.poses) if until is None else until
-        for i in range(self._next, until):
+        for i in range(self.next, until):
             try:
                 update = self.push(i)
             except FrameError:
                 continue
             self.updates[i], self.views[i] = update, update.views[0]
-        self._next = until
+        self.next = until
         return self
 
     def push(self, index: int) -> Update:

@@ -190,9 +190,29 @@ def test_a_window_that_agrees_with_nothing_changes_nothing() -> None:
     for was, now in zip(before, engine.keyframes, strict=True):
         np.testing.assert_array_equal(was.map_from_camera, now.map_from_camera)
     engine._runner = good
-    stream._next = 41
+    stream.next = 41
     stream.run()
     assert stream.errors(range(41, 50), FIRST).max() < 0.2
+
+
+def test_a_loop_that_is_closed_while_the_view_is_lost_is_told_of_later() -> None:
+    """And so are the keyframes that it moved."""
+    stream = Stream(on_ring(np.arange(FRAMES) / LAP), replace(REALISTIC, min_overlap=0.03), 2)
+    stream.network.turn_deg_per_m = -0.6
+    while stream.engine._mapper._closing is None:
+        stream.run(stream.next + 1)
+    good, stream.engine._runner = stream.engine._runner, Scrambled(stream.engine._runner)
+    before = stream.engine.keyframes[-1].map_from_camera
+    stream.run(stream.next + 1)
+    assert stream.next - 1 not in stream.views
+    after = stream.engine.keyframes[-1].map_from_camera
+    assert np.linalg.norm(after - before) > 0.05
+    stream.engine._runner = good
+    at = stream.next
+    stream.run(at + 1)
+    assert 'loop' in stream.notices[at] and stream.updates[at].keyframes_changed
+    stream.run(at + 2)
+    assert at + 1 not in stream.told('loop')
 
 
 class Blind:
@@ -216,10 +236,22 @@ def test_a_network_that_fails_altogether_is_lost_and_no_more() -> None:
         with pytest.raises(FrameError):
             stream.push(i)
     stream.engine._runner = good
-    stream._next = 33
+    stream.next = 33
     stream.run()
     assert stream.views.keys() >= set(range(35, 60))
     assert stream.errors(range(35, 60), FIRST).max() < 0.2
+
+
+def test_a_reset_that_comes_to_nothing_is_told_of_later() -> None:
+    stream = Stream(on_ring(np.linspace(0, 0.1, 30)), REALISTIC).run(25)
+    good, stream.engine._runner = stream.engine._runner, Blind(stream.engine._runner)
+    with pytest.raises(FrameError):
+        stream.push(0)
+    assert stream.engine.keyframes == ()
+    stream.engine._runner = good
+    update = stream.push(1)
+    assert update.was_reset and 'went back' in update.reset_reason
+    assert not stream.push(2).was_reset
 
 
 def test_a_camera_in_the_dark_beside_one_that_sees_adds_nothing() -> None:
