@@ -95,12 +95,14 @@ class Mapper:
         self._revisits.clear()
         self._closer.cancel()
         self._closing: Guest | None = None
+        self._released: list[Keyframe] = []
         self.part = 0
         self._next_part = 1
         self.loops_closed = 0
 
     def company(self, newest: int) -> Company:
         """Return who goes with ``newest`` new views while the map is known."""
+        self._archive()
         guest = self._revisits.guest
         if guest is None or not self.window.has_room(newest):
             return Company(tuple(self.window.select(newest)))
@@ -116,6 +118,7 @@ class Mapper:
 
         It is the window where the view looks like nothing at all, not even a number.
         """
+        self._archive()
         matches = self.map.places.query(self._describe(view), _RECOLLECTIONS, ())
         if not matches:
             return self.company(newest)
@@ -283,17 +286,24 @@ class Mapper:
             self._release(guest)
 
     def _release(self, keyframe: Keyframe) -> None:
-        """Archive a keyframe unless the network is still to see it."""
-        guests = (self._revisits.guest, self._closing)
-        if keyframe not in self.window and all(
-            g is None or g.keyframe is not keyframe for g in guests
-        ):
-            keyframe.archive()
+        """Let a keyframe be archived, but not before everything is done with the window at hand."""
+        self._released.append(keyframe)
+
+    def _archive(self) -> None:
+        """Archive what was released, unless the network is still to see it."""
+        needed = [*self.window, *(g.keyframe for g in self._guests())]
+        for keyframe in self._released:
+            if keyframe not in needed:
+                keyframe.archive()
+        self._released.clear()
+
+    def _guests(self) -> list[Guest]:
+        """Return the guest that is looked at, or the one whose loop is being closed."""
+        return [g for g in (self._revisits.guest, self._closing) if g is not None]
 
     def _in_use(self) -> list[Keyframe]:
         """Return the keyframes that must not be forgotten now."""
-        guests = [g for g in (self._revisits.guest, self._closing) if g is not None]
-        return [*self.window, *(k for g in guests for k in (g.keyframe, g.host))]
+        return [*self.window, *(k for g in self._guests() for k in (g.keyframe, g.host))]
 
 
 def _seen_again(guest: Guest) -> str:
