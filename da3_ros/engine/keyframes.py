@@ -126,6 +126,7 @@ def covisibility(
     """
     if len(points_in_map) == 0:
         return Covisibility(0.0, 180.0)
+    points_in_map = points_in_map.to(keyframe.depth.device)  # what is archived is on the CPU
     height, width = keyframe.depth.shape
     camera_from_map = points_in_map.new_tensor(invert(keyframe.map_from_camera))
     k = keyframe.intrinsics
