@@ -18,6 +18,7 @@ from da3_ros.engine.registration import Registration
 from da3_ros.engine.revisits import Guest, Revisits
 from da3_ros.engine.runner import WindowPrediction, WindowView
 from da3_ros.engine.window import Window
+from da3_ros.errors import InputError
 from da3_ros.geometry.transforms import rotation_angle_deg, Sim3
 import numpy as np
 import torch
@@ -206,16 +207,22 @@ class Mapper:
 
     def corrected(self) -> Change | None:
         """Take in the correction of a loop that was closed before, if there is one."""
-        correction = self._closer.finish()
-        if correction is None:
+        if self._closing is None:
             return None
         guest, self._closing = self._closing, None
+        try:
+            correction = self._closer.finish()
+        except (InputError, np.linalg.LinAlgError) as error:
+            self.map.loops.pop()
+            self._release(guest.keyframe)
+            return Change(f'A loop is not closed: {error}'.rstrip('.'))
         for loop in correction.rejected:
             self.map.loops.remove(loop)
         size_before = guest.host.size
         self.map.move(correction.now_from_then)
         log_size = float(np.log(guest.host.size / size_before))
-        if any(loop.second == guest.keyframe.view.key for loop in correction.rejected):
+        ends = (guest.host.view.key, guest.keyframe.view.key)
+        if any((loop.first, loop.second) == ends for loop in correction.rejected):
             self._release(guest.keyframe)
             return Change('', log_size)
         self.loops_closed += 1
@@ -286,7 +293,7 @@ class Mapper:
             self._release(guest)
 
     def _release(self, keyframe: Keyframe) -> None:
-        """Let a keyframe be archived, but not before everything is done with the window at hand."""
+        """Let a keyframe be archived once everything is done with the window at hand."""
         self._released.append(keyframe)
 
     def _archive(self) -> None:

@@ -3,9 +3,9 @@
 from dataclasses import replace
 from functools import cache
 
-from da3_ros.engine import Frame, streaming, TrackingState
+from da3_ros.engine import Frame, loop_closing, streaming, TrackingState
 from da3_ros.engine.runner import WindowPrediction
-from da3_ros.errors import FrameError
+from da3_ros.errors import FrameError, InputError
 from da3_ros.evaluation.simulator import REALISTIC
 from da3_ros.geometry.transforms import rigid
 from da3_ros.parameter_tree import replaced
@@ -230,6 +230,28 @@ def test_a_loop_that_is_closed_while_the_view_is_lost_is_told_of_later() -> None
     assert 'loop' in stream.notices[at] and stream.updates[at].keyframes_changed
     stream.run(at + 2)
     assert at + 1 not in stream.told('loop')
+
+
+@pytest.mark.parametrize('error', [InputError('no'), np.linalg.LinAlgError('singular')])
+def test_a_loop_that_cannot_be_closed_is_taken_back(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stream goes on, and the next loop is another chance."""
+
+    def fail(*_) -> None:
+        raise error
+
+    stream = Stream(on_ring(np.arange(FRAMES) / LAP), replace(REALISTIC, min_overlap=0.03), 2)
+    stream.network.turn_deg_per_m = -0.6
+    with monkeypatch.context() as patch:
+        patch.setattr(loop_closing, 'optimise_pose_graph', fail)
+        while not stream.told('not closed'):
+            stream.run(stream.next + 1)
+    assert stream.engine._mapper.map.loops == []
+    assert stream.engine.status.loops_closed == 0
+    stream.run()
+    assert len(stream.views) == FRAMES
+    assert stream.engine.status.loops_closed > 0
 
 
 class Blind:
