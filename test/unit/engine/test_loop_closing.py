@@ -128,6 +128,19 @@ def test_corrections_by_the_same_loops_come_to_rest_where_these_are_right() -> N
     assert ring.errors[-1] < 0.01
 
 
+def test_a_hundred_corrections_leave_rotations_rotations() -> None:
+    """Rounding must not add up: of the keyframe that holds the map it would by powers of three."""
+    ring = Ring(turn_deg=0.3)
+    ring.map[0].map_from_camera = ring.map[0].map_from_camera * (1 + 1e-15)
+    ring.close(ring.loop(COUNT - 1, 0))
+    for _ in range(100):
+        ring.close()
+    for k in ring.map:
+        rotation = k.map_from_camera[:3, :3]
+        np.testing.assert_allclose(rotation @ rotation.T, np.eye(3), atol=1e-12)
+    assert ring.errors.max() < 0.1
+
+
 def test_a_wrong_loop_among_right_ones_is_taken_back() -> None:
     ring = Ring(turn_deg=0.3, growth=1.003)
     right = [ring.loop(COUNT - 1 - i, i) for i in range(4)]
