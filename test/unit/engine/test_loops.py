@@ -3,9 +3,10 @@
 from dataclasses import replace
 from functools import cache
 
-from da3_ros.engine import Frame, loop_closing, streaming, TrackingState
+from da3_ros.engine import Frame, loop_closing, streaming, StreamingEngine, TrackingState
 from da3_ros.engine.runner import WindowPrediction
-from da3_ros.errors import FrameError, InputError
+from da3_ros.errors import FrameError
+from da3_ros.evaluation.simulated_robot import SimulatedMetricNetwork
 from da3_ros.evaluation.simulator import REALISTIC
 from da3_ros.geometry.transforms import rigid
 from da3_ros.parameter_tree import replaced
@@ -47,17 +48,17 @@ def test_a_loop_takes_the_drift_out_of_the_map() -> None:
     """Where the way leads over known ground again, and on several ways."""
     end = range(LAP + 15, FRAMES)
     with_loops, without = (
-        [round_the_block(seed, on).errors(end, FIRST).mean() for seed in range(3)]
+        [round_the_block(seed, on).errors(end, FIRST).mean() for seed in range(2)]
         for on in (True, False)
     )
     assert np.mean(without) > 0.8
     assert np.mean(without) > 5 * np.mean(with_loops)
-    for seed in range(3):
+    for seed in range(2):
         assert round_the_block(seed, True).engine.status.loops_closed >= 1
 
 
 def test_without_revisits_no_loop_is_closed() -> None:
-    for seed in range(3):
+    for seed in range(2):
         stream = round_the_block(seed, False)
         assert stream.engine.status.loops_closed == 0
         assert stream.told('loop') == []
@@ -71,6 +72,36 @@ def test_a_loop_is_told_of_and_the_keyframes_with_it() -> None:
     assert min(closed) > 0.9 * LAP
     assert all(stream.updates[i].keyframes_changed for i in closed)
     assert stream.engine.status.map_parts == 1
+
+
+def test_without_metres_the_unit_stays_what_it_was() -> None:
+    stream = round_the_block(0, True)
+    scales = [update.status.scale for update in stream.updates.values()]
+    assert stream.told('loop') != [] and set(scales) == {scales[0]}
+
+
+def test_what_was_measured_in_metres_stays_so_where_the_camera_is() -> None:
+    """A loop resizes the newest keyframes; what is published of them goes on as it was."""
+    stream = Stream(on_ring(np.arange(FRAMES) / LAP), replace(REALISTIC, min_overlap=0.03), 2)
+    stream.network.growth_per_m = 0.005
+    truth = stream.network.truth
+    stream.engine = StreamingEngine(
+        CONFIG, stream.network, metric_runner=SimulatedMetricNetwork(truth)
+    )
+    stream.run()
+    errors = {
+        i: np.log(np.nanmedian(view.depth_m / truth.depth_m('', view.stamp_ns, 56, 84)))
+        for i, view in stream.views.items()
+    }
+    closed = stream.told('loop')
+    sizes = [abs(np.log(k.size)) for k in stream.engine.keyframes]
+    assert max(sizes) > 0.02
+    assert all(stream.updates[i].status.scale_source == 'metric_model' for i in closed)
+    for i in closed:
+        before = [errors[j] for j in range(i - 8, i) if j in errors]
+        after = [errors[j] for j in range(i, i + 4) if j in errors]
+        assert abs(np.mean(after) - np.mean(before)) < 0.02
+    assert max(abs(error) for error in errors.values()) < 0.08
 
 
 @pytest.mark.parametrize('make', [lambda: round_the_block(0, True), lambda: kidnapped(0)])
@@ -119,7 +150,7 @@ def test_what_hangs_by_nothing_says_that_it_is_a_guess(seed: int) -> None:
     np.testing.assert_array_equal(is_guess, stream.errors(stream.views, FIRST) > 0.5)
 
 
-@pytest.mark.parametrize('seed', range(4))
+@pytest.mark.parametrize('seed', range(2))
 def test_the_view_by_which_parts_are_joined_is_where_it_is_published(seed: int) -> None:
     stream = kidnapped(seed)
     (joined,) = stream.told('are joined')
@@ -232,14 +263,11 @@ def test_a_loop_that_is_closed_while_the_view_is_lost_is_told_of_later() -> None
     assert at + 1 not in stream.told('loop')
 
 
-@pytest.mark.parametrize('error', [InputError('no'), np.linalg.LinAlgError('singular')])
-def test_a_loop_that_cannot_be_closed_is_taken_back(
-    error: Exception, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_loop_that_cannot_be_closed_is_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """The stream goes on, and the next loop is another chance."""
 
     def fail(*_) -> None:
-        raise error
+        raise np.linalg.LinAlgError('singular')
 
     stream = Stream(on_ring(np.arange(FRAMES) / LAP), replace(REALISTIC, min_overlap=0.03), 2)
     stream.network.turn_deg_per_m = -0.6
