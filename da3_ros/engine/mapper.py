@@ -115,15 +115,17 @@ class Mapper:
 
     def recollected(self, view: WindowView, newest: int, attempt: int) -> Company:
         """
-        Return who goes with a view that is lost: a place that looks like it, and around it.
+        Return who goes with a view that is lost: a place, and what is around it.
 
-        It is the window where the view looks like nothing at all, not even a number.
+        First where the stream was last, which is where most views are found again; then places
+        that look like the view, of which there are none where it looks like nothing at all.
         """
         self._archive()
         matches = self.map.places.query(self._describe(view), _RECOLLECTIONS, ())
-        if not matches:
+        places = [*list(self.window)[-1:], *(self.map[key] for key, _ in matches)]
+        if not places:
             return self.company(newest)
-        place = self.map[matches[attempt % len(matches)][0]]
+        place = places[attempt % len(places)]
         members = [place, *self.map.neighbours(place)][: max(1, self._size - newest)]
         for keyframe in members:
             keyframe.recall()

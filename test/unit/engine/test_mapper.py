@@ -58,23 +58,32 @@ def test_the_window_is_bounded_and_what_leaves_it_is_archived() -> None:
     assert not any(view.image.numel() == 0 for view in company.views)
 
 
-def test_a_lost_view_goes_with_the_place_that_it_looks_like_and_its_neighbours() -> None:
+def test_a_lost_view_is_looked_for_where_the_stream_was_last() -> None:
+    """Most are lost for a moment only, and a place that looks alike may be far away."""
+    mapper = mapper_of()
+    made = turn(mapper, 12)
+    company = mapper.recollected(keyframe(pose_at([0, 0, 0]), 2).view, 1, 0)
+    assert company.is_recollected and company.known[0] is made[-1]
+    assert not any(k.is_archived for k in company.known)
+
+
+def test_then_it_goes_with_the_place_that_it_looks_like_and_its_neighbours() -> None:
     mapper = mapper_of()
     made = turn(mapper, 12)
     lost = keyframe(pose_at([0, 0, 0]), 2).view  # looks like number 2
-    company = mapper.recollected(lost, 1, 0)
+    company = mapper.recollected(lost, 1, 1)
     assert company.is_recollected and company.known[0] is made[2]
     assert set(keys(company.known[1:])) <= set(keys(mapper.map.neighbours(made[2])))
     assert 2 <= len(company) <= SIZE - 1
     assert not any(k.is_archived for k in company.known)
     others = {mapper.recollected(lost, 1, attempt).known[0].view.key for attempt in range(9)}
-    assert 2 in others and len(others) == 3
+    assert {2, 11} <= others and 3 <= len(others) <= 4
 
 
 def test_a_place_that_was_tried_in_vain_is_archived_again() -> None:
     mapper = mapper_of()
     turn(mapper, 12)
-    company = mapper.recollected(keyframe(pose_at([0, 0, 0]), 2).view, 1, 0)
+    company = mapper.recollected(keyframe(pose_at([0, 0, 0]), 2).view, 1, 1)
     mapper.let_go(company)
     mapper.company(1)
     for k in mapper.map:
@@ -84,7 +93,7 @@ def test_a_place_that_was_tried_in_vain_is_archived_again() -> None:
 def test_where_a_lost_view_is_found_is_the_window() -> None:
     mapper = mapper_of()
     turn(mapper, 12)
-    company = mapper.recollected(keyframe(pose_at([0, 0, 0]), 2).view, 1, 0)
+    company = mapper.recollected(keyframe(pose_at([0, 0, 0]), 2).view, 1, 1)
     mapper.settle(company)
     assert tuple(mapper.window) == company.known
     assert mapper.company(1).known == company.known
@@ -102,7 +111,7 @@ def test_parts_of_less_than_three_keyframes_are_forgotten_once_they_are_left(
     assert len(mapper.window) == 0 and len(mapper.company(1)) == 0
     turn(mapper, count, 20)
     assert mapper.is_adrift
-    mapper.settle(mapper.recollected(keyframe(pose_at([0, 0, 0]), 2).view, 1, 0))
+    mapper.settle(mapper.recollected(keyframe(pose_at([0, 0, 0]), 2).view, 1, 1))
     assert mapper.part == 0 and not mapper.is_adrift
     assert mapper.map.parts == parts
     assert mapper.begin_part() == 2  # numbers are used once
