@@ -270,7 +270,10 @@ class StreamingEngine:
             for i, new in enumerate(newest)
         ]
         before = self._last.keyframe if self._last is not None else None
-        anchors = company.known or [first_keyframe(newest[0], prediction, before)]
+        pose = newest[0].frame.map_from_camera
+        if pose is not None and before is not None:  # in metres, and the map is not
+            pose = self._scaled_from_map(self._mapper.part).inverse().apply_to_pose(pose)
+        anchors = company.known or [first_keyframe(newest[0], prediction, before, pose)]
         registration = register(prediction, list(enumerate(anchors)))
         if registration.inliers < _MIN_INLIERS:
             raise RegistrationError(

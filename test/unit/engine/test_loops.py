@@ -321,6 +321,24 @@ def test_a_reset_that_comes_to_nothing_is_told_of_later() -> None:
     assert not stream.push(2).was_reset
 
 
+def test_a_part_begins_where_its_camera_is_known_to_be() -> None:
+    """In metres, whatever the unit of the map."""
+    laps = [*np.linspace(0, 0.25, 30), *np.linspace(0.5, 0.6, 15)]
+    config = replaced(CONFIG, {'scale.fixed': 2.0})
+    stream = Stream(on_ring(laps), REALISTIC, config=config)
+    for i, stamp in enumerate(stream.stamps_ns):
+        rgb = np.zeros((56, 84, 3), np.uint8)
+        frame = Frame('', stamp, rgb, map_from_camera=stream.poses[i])
+        try:
+            update = stream.engine.push([frame])
+        except FrameError:
+            continue
+        if 'another part' in update.notice:
+            break
+    assert i >= 30
+    np.testing.assert_allclose(update.views[0].map_from_camera, stream.poses[i], atol=1e-3)
+
+
 def test_a_camera_in_the_dark_beside_one_that_sees_adds_nothing() -> None:
     stream = Stream(on_ring(np.linspace(0, 0.3, 50)), REALISTIC, dark=[(20, 40)])
     truth = stream.network.truth
