@@ -18,6 +18,9 @@ _POSITION, _ROTATION_RAD, _LOG = 0.01, 0.01, 0.01
 _LOOP_FACTOR = 2.0
 # Loops that the rest of the graph contradicts, down to this weight, are taken back.
 _MIN_WEIGHT = 0.1
+# Mean squared error of all edges, in standard deviations, beyond which a loop does not belong to
+# the map: drift is spread over many links, but a place that only looks the same tears at them.
+_MOST_STRESS = 25.0
 
 
 @dataclass(frozen=True)
@@ -95,8 +98,10 @@ class _Snapshot:
         return cls(tuple(at), nodes, edges, tuple(loops))
 
     def correction(self) -> Correction:
-        """Optimise."""
+        """Optimise; the newest loop is taken back if the map can't be bent so far."""
         result = optimise_pose_graph(self.map_from_keyframe, self.edges)
+        if not result.cost <= _MOST_STRESS * len(self.edges.nodes):
+            return Correction({}, self.loops[-1:])
         now_from_then = result.map_from_node @ self.map_from_keyframe.inverse()
         weights = result.weights[self.edges.is_loop]
         rejected = [x for x, w in zip(self.loops, weights, strict=True) if w < _MIN_WEIGHT]

@@ -152,6 +152,27 @@ def test_a_wrong_loop_among_right_ones_is_taken_back() -> None:
     assert ring.errors.max() < 0.3 * before.max()
 
 
+def test_a_loop_that_would_tear_the_map_apart_is_taken_back_though_it_is_the_only_one() -> None:
+    """Another place that looks the same: no drift is so large."""
+    ring = Ring(turn_deg=0.3, growth=1.003)
+    before = ring.errors
+    alike = Loop(COUNT // 2, 0, Sim3.identity())
+    assert ring.close(alike).rejected == (alike,)
+    np.testing.assert_allclose(ring.errors, before, atol=1e-9)
+    assert ring.close(ring.loop(COUNT - 1, 0)).rejected == ()
+
+
+@pytest.mark.parametrize(('turn_deg', 'growth'), [(2.0, 1.0), (0.0, 1.03), (-1.0, 0.98)])
+def test_drift_that_is_large_is_no_reason_to_take_a_loop_back(
+    turn_deg: float, growth: float
+) -> None:
+    """Degrees and percents with every keyframe."""
+    ring = Ring(turn_deg, growth)
+    before = ring.errors
+    assert ring.close(ring.loop(COUNT - 1, 0)).rejected == ()
+    assert ring.errors[-1] < 0.5 * before[-1]
+
+
 def test_the_part_that_is_corrected_is_corrected_alone() -> None:
     ring = Ring(turn_deg=0.5)
     other = keyframe(pose_at([0, 0, 0]), COUNT, part=1)
