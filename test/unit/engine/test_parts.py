@@ -117,6 +117,23 @@ def test_depth_is_for_the_reference_the_new_and_the_others_in_turn() -> None:
     assert window.dense_slots(1, 1) == [0, 1]
 
 
+@pytest.mark.parametrize('newest', [1, 2])
+@pytest.mark.parametrize('refreshed', [1, 2, 3, 9])
+@pytest.mark.parametrize('size', [2, 3, 5, 8])
+def test_every_window_that_comes_is_prepared(size: int, refreshed: int, newest: int) -> None:
+    """Also those with a guest: to capture and compile in the middle of a stream takes long."""
+    window = Window(size, refreshed)
+    prepared = {(c.views, c.dense) for c in window.shapes(newest)}
+    guests = (0, 1) if window.has_room(newest) else (0,)
+    for i in range(size + 3):
+        for count in guests[: 1 + (i > 0)]:
+            known = len(window.select(newest, count))
+            dense = window.dense_slots(known, newest, count)
+            assert len(set(dense)) == len(dense)
+            assert (known + count + newest, len(dense)) in prepared
+        window.add(keyframe(pose_at([0, 0, 0]), i), [0.5] * len(window))
+
+
 def test_archived_keyframes_still_hold_their_depth() -> None:
     k = keyframe(pose_at([0, 0, 0]))
     before = k.depth.clone()
