@@ -11,7 +11,13 @@ from da3_ros.config import KeyframeConfig
 from da3_ros.engine.preprocess import normalise
 from da3_ros.engine.runner import WindowView
 from da3_ros.geometry.rays import pixel_grid, rays_through, thinned
-from da3_ros.geometry.transforms import blend, invert, Sim3
+from da3_ros.geometry.transforms import (
+    blend,
+    invert,
+    pose_from_quaternion,
+    quaternion_xyzw,
+    Sim3,
+)
 import numpy as np
 import torch
 
@@ -79,7 +85,9 @@ class Keyframe:
 
     def move(self, now_from_then: Sim3) -> None:
         """Take a correction of the map: another place, and another size of all that it sees."""
-        self.map_from_camera = now_from_then.apply_to_pose(self.map_from_camera)
+        pose = now_from_then.apply_to_pose(self.map_from_camera)
+        # Corrections are computed from poses: what rounding does to rotations would multiply.
+        self.map_from_camera = pose_from_quaternion(pose[:3, 3], quaternion_xyzw(pose[:3, :3]))
         self.depth = now_from_then.scale * self.depth
         self.size *= now_from_then.scale
 

@@ -1,9 +1,10 @@
 """Spreading the error of a loop over the map, in a thread beside the stream."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
+from da3_ros.engine.keyframes import Keyframe
 from da3_ros.engine.map import Loop, Map
 from da3_ros.engine.scale.depths import median_depth
 from da3_ros.geometry.pose_graph import optimise_pose_graph, PoseGraphEdges
@@ -17,6 +18,9 @@ _POSITION, _ROTATION_RAD, _LOG = 0.01, 0.01, 0.01
 _LOOP_FACTOR = 2.0
 # Loops that the rest of the graph contradicts, down to this weight, are taken back.
 _MIN_WEIGHT = 0.1
+# Mean squared error of all edges, in standard deviations, beyond which a loop does not belong to
+# the map: drift is spread over many links, but a place that only looks the same tears at them.
+_MOST_STRESS = 25.0
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,7 @@ class _Snapshot:
         first, second = pairs[: len(links)].T
         measured = nodes[first].inverse() @ nodes[second]
         measured = measured.joined(Sim3Batch.stack([x.first_from_second for x in loops]))
-        scene = np.array([median_depth(k.depth) for k in mine])[pairs[:, 0]]
+        scene = _scenes(mine)[pairs[:, 0]]
         sigma = np.stack(
             [np.full_like(scene, _ROTATION_RAD), _POSITION * scene, np.full_like(scene, _LOG)], 1
         )
@@ -94,10 +98,19 @@ class _Snapshot:
         return cls(tuple(at), nodes, edges, tuple(loops))
 
     def correction(self) -> Correction:
-        """Optimise."""
+        """Optimise; the newest loop is taken back if the map can't be bent so far."""
         result = optimise_pose_graph(self.map_from_keyframe, self.edges)
+        if not result.cost <= _MOST_STRESS * len(self.edges.nodes):
+            return Correction({}, self.loops[-1:])
         now_from_then = result.map_from_node @ self.map_from_keyframe.inverse()
         weights = result.weights[self.edges.is_loop]
         rejected = [x for x, w in zip(self.loops, weights, strict=True) if w < _MIN_WEIGHT]
         moves = {key: now_from_then.one(i) for i, key in enumerate(self.keys)}
         return Correction(moves, tuple(rejected))
+
+
+def _scenes(keyframes: Sequence[Keyframe]) -> np.ndarray:
+    """Return how far the scene is in each keyframe, as far as in the others where none is seen."""
+    depths = np.array([median_depth(k.depth) for k in keyframes])
+    seen = depths[depths > 0]
+    return np.where(depths > 0, depths, np.median(seen) if len(seen) else 1.0)

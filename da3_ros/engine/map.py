@@ -7,7 +7,7 @@ was lost, another part begins, and a loop between two parts joins them.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 import itertools
 
 from da3_ros.engine.keyframes import Keyframe
@@ -33,6 +33,12 @@ class Loop:
     first: int
     second: int
     first_from_second: Sim3
+
+    def resized(self, first: float, second: float) -> 'Loop':
+        """Return the loop after its keyframes' units have been multiplied by these factors."""
+        was = self.first_from_second
+        now = Sim3(was.scale * first / second, was.rotation, first * was.translation)
+        return replace(self, first_from_second=now)
 
 
 class Map:
@@ -83,7 +89,7 @@ class Map:
         in_use: Iterable[Keyframe] = (),
     ) -> None:
         """
-        Add a keyframe, and forget another one when there are too many.
+        Add a keyframe, and forget others while there are too many that are not in use.
 
         Args:
             keyframe: What is added.
@@ -101,8 +107,9 @@ class Map:
             # One link at least: a part is what links connect.
             if other.part == keyframe.part and (overlap >= _MIN_LINK or rank == 0):
                 self.link(keyframe, other, max(overlap, _MIN_LINK))
-        if len(self) > self._max_count:
-            self._forget_one({keyframe.view.key, *(k.view.key for k in in_use)})
+        needed = {key, *(k.view.key for k in in_use)}
+        while len(self) > self._max_count and not self._keyframes.keys() <= needed:
+            self._forget_one(needed)
 
     def link(self, a: Keyframe, b: Keyframe, overlap: float) -> None:
         """Note that two keyframes see the same surfaces, and how much of them."""
@@ -143,18 +150,27 @@ class Map:
                 known = [k for k in self.neighbours(keyframe) if k.view.key in moved]
                 moved[key] = moved[known[0].view.key] if known else Sim3.identity()
             keyframe.move(moved[key])
+        self._resize_loops({key: by.scale for key, by in moved.items()})
 
     def join(self, stays: int, moves: int, stays_from_moves: Sim3) -> None:
         """Make one part of two: that with the number ``moves`` is taken to where it belongs."""
-        for keyframe in self:
-            if keyframe.part == moves:
-                keyframe.move(stays_from_moves)
-                keyframe.part = stays
+        moved = [k for k in self if k.part == moves]
+        for keyframe in moved:
+            keyframe.move(stays_from_moves)
+            keyframe.part = stays
+        self._resize_loops({k.view.key: stays_from_moves.scale for k in moved})
 
     def forget_part(self, part: int) -> None:
         """Forget all keyframes of a part."""
         for key in [k.view.key for k in self if k.part == part]:
             self._remove(key)
+
+    def _resize_loops(self, sizes: Mapping[int, float]) -> None:
+        """Keep loops as large as their keyframes, which have been resized by these factors."""
+        self.loops = [
+            loop.resized(sizes.get(loop.first, 1.0), sizes.get(loop.second, 1.0))
+            for loop in self.loops
+        ]
 
     def _forget_one(self, in_use: set[int]) -> None:
         """Forget the keyframe that another one sees best, the oldest of equal ones."""

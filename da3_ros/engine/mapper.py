@@ -19,6 +19,7 @@ from da3_ros.engine.revisits import Guest, Revisits
 from da3_ros.engine.runner import WindowPrediction, WindowView
 from da3_ros.engine.scale.depths import median_depth
 from da3_ros.engine.window import Window
+from da3_ros.errors import InputError
 from da3_ros.geometry.transforms import rotation_angle_deg, Sim3
 import numpy as np
 import torch
@@ -97,12 +98,14 @@ class Mapper:
         self._closer.cancel()
         self._closing: Guest | None = None
         self._joining: tuple[Guest, Sim3] | None = None
+        self._released: list[Keyframe] = []
         self.part = 0
         self._next_part = 1
         self.loops_closed = 0
 
     def company(self, newest: int) -> Company:
         """Return who goes with ``newest`` new views while the map is known."""
+        self._archive()
         guest = self._revisits.guest
         if guest is None or not self.window.has_room(newest):
             return Company(tuple(self.window.select(newest)))
@@ -113,9 +116,18 @@ class Mapper:
         return self.window.dense_slots(len(company.known), newest, len(company.guests))
 
     def recollected(self, view: WindowView, newest: int, attempt: int) -> Company:
-        """Return who goes with a view that is lost: a place that looks like it, and around it."""
+        """
+        Return who goes with a view that is lost: a place, and what is around it.
+
+        First where the stream was last, which is where most views are found again; then places
+        that look like the view, of which there are none where it looks like nothing at all.
+        """
+        self._archive()
         matches = self.map.places.query(self._describe(view), _RECOLLECTIONS, ())
-        place = self.map[matches[attempt % len(matches)][0]]
+        places = [*list(self.window)[-1:], *(self.map[key] for key, _ in matches)]
+        if not places:
+            return self.company(newest)
+        place = places[attempt % len(places)]
         members = [place, *self.map.neighbours(place)][: max(1, self._size - newest)]
         for keyframe in members:
             keyframe.recall()
@@ -202,15 +214,22 @@ class Mapper:
             guest, now_from_then = self._joining
             self._joining = None
             return self._join(guest, now_from_then)
-        correction = self._closer.finish()
-        if correction is None:
+        if self._closing is None:
             return None
         guest, self._closing = self._closing, None
+        try:
+            correction = self._closer.finish()
+        except (InputError, np.linalg.LinAlgError) as error:
+            self.map.loops.pop()
+            self._release(guest.keyframe)
+            return Change(f'A loop is not closed: {error}'.rstrip('.'))
+        for loop in correction.rejected:
+            self.map.loops.remove(loop)
         size_before = guest.host.size
         self.map.move(correction.now_from_then)
         log_size = float(np.log(guest.host.size / size_before))
-        self.map.loops = [x for x in self.map.loops if x not in correction.rejected]
-        if any(loop.second == guest.keyframe.view.key for loop in correction.rejected):
+        ends = (guest.host.view.key, guest.keyframe.view.key)
+        if any((loop.first, loop.second) == ends for loop in correction.rejected):
             self._release(guest.keyframe)
             return Change('', log_size)
         self.loops_closed += 1
@@ -232,7 +251,7 @@ class Mapper:
         self._closing = guest
         self._closer.start(self.map, host.part)
 
-    def _join(self, guest: Guest, now_from_then: Sim3) -> Change | None:
+    def _join(self, guest: Guest, now_from_then: Sim3) -> Change:
         """Take the younger of two parts to where a guest has been found to be of the older one."""
         here, there = guest.host.part, guest.keyframe.part
         if there < here:
@@ -280,17 +299,24 @@ class Mapper:
             self._release(guest)
 
     def _release(self, keyframe: Keyframe) -> None:
-        """Archive a keyframe unless the network is still to see it."""
-        guests = (self._revisits.guest, self._closing)
-        if keyframe not in self.window and all(
-            g is None or g.keyframe is not keyframe for g in guests
-        ):
-            keyframe.archive()
+        """Let a keyframe be archived once everything is done with the window at hand."""
+        self._released.append(keyframe)
+
+    def _archive(self) -> None:
+        """Archive what was released, unless the network is still to see it."""
+        needed = [*self.window, *(g.keyframe for g in self._guests())]
+        for keyframe in self._released:
+            if keyframe not in needed:
+                keyframe.archive()
+        self._released.clear()
+
+    def _guests(self) -> list[Guest]:
+        """Return the guest that is looked at, or the one whose loop is being closed."""
+        return [g for g in (self._revisits.guest, self._closing) if g is not None]
 
     def _in_use(self) -> list[Keyframe]:
         """Return the keyframes that must not be forgotten now."""
-        guests = [g for g in (self._revisits.guest, self._closing) if g is not None]
-        return [*self.window, *(k for g in guests for k in (g.keyframe, g.host))]
+        return [*self.window, *(k for g in self._guests() for k in (g.keyframe, g.host))]
 
 
 def _seen_again(guest: Guest) -> str:

@@ -10,23 +10,27 @@ from da3_ros.engine.runner import WindowPrediction
 from da3_ros.engine.scale.depths import median_depth
 from da3_ros.errors import RegistrationError
 from da3_ros.geometry.transforms import BODY_FROM_OPTICAL
+import numpy as np
 import torch
 
 
 def first_keyframe(
-    new: NewView, prediction: WindowPrediction, before: Keyframe | None
+    new: NewView,
+    prediction: WindowPrediction,
+    before: Keyframe | None,
+    map_from_camera: np.ndarray | None,
 ) -> Keyframe:
     """
     Return the first view of a window as what fixes origin and unit of the map, or of a part of it.
 
-    A part begins where the camera was ``before``, with as much depth as it saw there: a guess,
-    until a place is seen again.
+    A part begins at ``map_from_camera`` (4, 4), or where the camera was ``before``, with as much
+    depth as it saw there: a guess, until a place is seen again.
 
     Raises:
         RegistrationError: if the view has no depth.
 
     """
-    pose, depth, unit = new.frame.map_from_camera, prediction.depth[0], 1.0
+    pose, depth, unit = map_from_camera, prediction.depth[0], 1.0
     if before is not None:
         here = median_depth(depth)
         if not here > 0:

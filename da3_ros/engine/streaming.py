@@ -35,6 +35,8 @@ import torch
 
 # A window that agrees less with the map than this is published but does not change the map.
 _MIN_INLIERS_TO_REFINE = 0.3
+# One that hardly agrees at all was placed by views that the network could not relate.
+_MIN_INLIERS = 0.1
 
 
 class StreamingEngine:
@@ -119,6 +121,8 @@ class StreamingEngine:
         self._origin = np.zeros(3)
         self._last: PlacedView | None = None
         self._motions: dict[str, MotionFilter] = {}
+        self._untold: list[str] = []
+        self._reset_reason = ''
         self._status = EngineStatus()
 
     def configure(self, config: EngineConfig) -> None:
@@ -180,22 +184,23 @@ class StreamingEngine:
 
         """
         clock = StageClock()
-        reset_reason = self._intake.check(frames)
-        if reset_reason:
+        if reset_reason := self._intake.check(frames):
             self.reset()
+            self._reset_reason = reset_reason
         newest = [self._intake.prepare(frame) for frame in frames]
         clock.lap('preprocess')
         company = self._company(newest)
         dense = self._mapper.dense_slots(company, len(newest))
         prediction = self._runner.infer(company.views + [n.view for n in newest], dense)
         clock.lap('network')
-        notices = [self._take(self._mapper.corrected())]
+        # Told with the next update, should this push come to none.
+        self._untold.append(self._take(self._mapper.corrected()))
         try:
             registration, placed = self._register(prediction, company, newest)
         except RegistrationError as error:
             self._lose(company)
             raise FrameError('frame_registration', str(error)) from error
-        notices.append(self._find(company))
+        notices, self._untold = [*self._untold, self._find(company)], []
         refines = bool(company.known) and registration.inliers >= _MIN_INLIERS_TO_REFINE
         if refines:
             refine(company.known, prediction, registration)
@@ -223,6 +228,7 @@ class StreamingEngine:
             registration_inliers=registration.inliers,
             stage_ms=clock.stage_ms,
         )
+        reset_reason, self._reset_reason = self._reset_reason, ''
         has_moved = any(notices) or self._scale.scale != scale_before
         return Update(
             views,
@@ -275,14 +281,22 @@ class StreamingEngine:
             for i, new in enumerate(newest)
         ]
         before = self._last.keyframe if self._last is not None else None
-        anchors = company.known or [first_keyframe(newest[0], prediction, before)]
+        pose = newest[0].frame.map_from_camera
+        if pose is not None and before is not None:  # in metres, and the map is not
+            pose = self._scaled_from_map(self._mapper.part).inverse().apply_to_pose(pose)
+        anchors = company.known or [first_keyframe(newest[0], prediction, before, pose)]
         registration = register(prediction, list(enumerate(anchors)))
+        if registration.inliers < _MIN_INLIERS:
+            raise RegistrationError(
+                f'{100 * registration.inliers:.0f} % of the window agrees with the map; expected '
+                f'at least {100 * _MIN_INLIERS:.0f} %.'
+            )
         placed = [
             place(new, len(company) + i, prediction, registration, company.known)
             for i, new in enumerate(newest)
         ]
         if company.known:
-            self._tracking.check(placed)
+            placed = self._tracking.check(placed)
         else:
             self._tracking.check_first(placed[0])
             self._start_part(prediction.depth[0], placed)

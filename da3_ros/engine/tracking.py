@@ -47,9 +47,9 @@ class Tracking:
         self.lost += 1
         self._waited += 1
 
-    def check(self, views: Sequence[PlacedView]) -> None:
+    def check(self, views: Sequence[PlacedView]) -> list[PlacedView]:
         """
-        Take in views that were placed by keyframes; one that holds is enough.
+        Take in views that were placed by keyframes, and return those that hold; one is enough.
 
         Raises:
             RegistrationError: if none does: it was placed, but where is not known.
@@ -69,10 +69,11 @@ class Tracking:
                 f'{100 * best.sight.agreeing:.0f} % of that; expected at least {100 * inside:.0f} '
                 f'% and {100 * agreeing:.0f} %.'
             )
-        for view, is_held in zip(views, holds, strict=True):
-            if is_held:
-                self._learn(view)
+        held = [view for view, is_held in zip(views, holds, strict=True) if is_held]
+        for view in held:
+            self._learn(view)
         self._hold()
+        return held
 
     def check_first(self, view: PlacedView) -> None:
         """

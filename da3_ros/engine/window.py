@@ -69,11 +69,15 @@ class Window:
 
     def shapes(self, newest: int) -> list[Capacity]:
         """Return the windows that come while ``newest`` views join at a time, from the largest."""
-        others = range(max(self._size - newest, 1), -1, -1)
-        return [
-            Capacity(known + newest, len(self.dense_slots(known, newest)), newest)
-            for known in others
+        room = max(self._size - newest, 1)
+        companies = [(known, 0) for known in range(room, -1, -1)]
+        if self.has_room(newest):
+            companies += [(known, 1) for known in range(room - 1, 0, -1)]
+        windows = [
+            Capacity(known + guests + newest, len(self.dense_slots(known, newest, guests)), newest)
+            for known, guests in companies
         ]
+        return list(dict.fromkeys(windows))
 
     def add(
         self, keyframe: Keyframe, overlaps: Sequence[float] = (), reference: int = 0

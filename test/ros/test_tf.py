@@ -1,12 +1,16 @@
 """Transforms: none, map above the camera, map above the odometry frame."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
+from da3_ros.engine import Frame, Update
+from da3_ros.geometry.transforms import rigid
 from da3_ros.ros.poses import matrix_of, transform_message
 import fake_engine
 from geometry_msgs.msg import TransformStamped
 import numpy as np
 from rig import FRAME_ID, image, Rig, wait_for
+from scipy.spatial.transform import Rotation
 from tf2_ros import TransformBroadcaster
 
 
@@ -51,6 +55,37 @@ def test_odom_corrects_the_odometry(make_rig: Callable[..., Rig]) -> None:
     np.testing.assert_allclose(
         matrix_of(transform.transform) @ odom_from_camera, fake_engine.pose(0), atol=1e-6
     )
+
+
+class ClosesALoop(fake_engine.FakeEngine):
+    """Moves the camera by metres and a turn at the third frame, and all that come later."""
+
+    jump = rigid(Rotation.from_euler('z', 20, degrees=True).as_matrix(), np.array([2.0, -1.0, 0]))
+
+    def push(self, frames: Sequence[Frame]) -> Update:
+        """Return a view for each frame, where the corrected map has it."""
+        update = super().push(frames)
+        if len(self.frames) < 3:
+            return update
+        views = (replace(v, map_from_camera=self.jump @ v.map_from_camera) for v in update.views)
+        return replace(update, views=tuple(views), keyframes_changed=True)
+
+
+def test_a_closed_loop_moves_the_odometry_and_not_the_robot_in_it(
+    make_rig: Callable[..., Rig],
+) -> None:
+    """Map → odom takes the whole jump at once (REP 105), and the robot's odom → camera none."""
+    rig = make_rig(parameters={'tf': 'odom'}, engine=ClosesALoop)
+    rig.listen('/tf')
+    stamps = [rig.next_stamp_ns() for _ in range(5)]
+    for i, stamp in enumerate(stamps):
+        send_odometry(rig, fake_engine.pose(i), stamp)  # without drift
+        rig.send(image(stamp))
+    found = wait_for(lambda: t if len(t := from_map(rig)) == 5 else None, 'map → odom')
+    for i, transform in enumerate(found):
+        assert transform.child_frame_id == 'odom'
+        expected = np.eye(4) if i < 2 else ClosesALoop.jump
+        np.testing.assert_allclose(matrix_of(transform.transform), expected, atol=1e-6)
 
 
 def test_odom_without_odometry_is_counted_and_sends_nothing(make_rig: Callable[..., Rig]) -> None:

@@ -5,6 +5,8 @@ from pathlib import Path
 from da3_ros.config import KeyframeConfig
 from da3_ros.engine import device
 from da3_ros.engine.device import resolve_device, resolve_precision
+from da3_ros.engine.frame import Frame
+from da3_ros.engine.intake import Intake
 from da3_ros.engine.intrinsics import IntrinsicsEstimate
 from da3_ros.engine.keyframes import (
     covisibilities,
@@ -16,6 +18,7 @@ from da3_ros.engine.keyframes import (
 from da3_ros.engine.runner import WindowView
 from da3_ros.engine.window import Window
 from da3_ros.errors import ConfigError
+from da3_ros.geometry.transforms import Sim3
 from doubles.box_room import box_depth, pose_at
 import numpy as np
 import pytest
@@ -146,12 +149,62 @@ def test_depth_is_for_the_reference_the_new_and_the_others_in_turn() -> None:
     assert window.dense_slots(1, 1) == [0, 1]
 
 
+@pytest.mark.parametrize('newest', [1, 2])
+@pytest.mark.parametrize('refreshed', [1, 2, 3, 9])
+@pytest.mark.parametrize('size', [2, 3, 5, 8])
+def test_every_window_that_comes_is_prepared(size: int, refreshed: int, newest: int) -> None:
+    """Also those with a guest: to capture and compile in the middle of a stream takes long."""
+    window = Window(size, refreshed)
+    prepared = {(c.views, c.dense) for c in window.shapes(newest)}
+    guests = (0, 1) if window.has_room(newest) else (0,)
+    for i in range(size + 3):
+        for count in guests[: 1 + (i > 0)]:
+            known = len(window.select(newest, count))
+            dense = window.dense_slots(known, newest, count)
+            assert len(set(dense)) == len(dense)
+            assert (known + count + newest, len(dense)) in prepared
+        window.add(keyframe(pose_at([0, 0, 0]), i), [0.5] * len(window))
+
+
 def test_archived_keyframes_still_hold_their_depth() -> None:
     k = keyframe(pose_at([0, 0, 0]))
     before = k.depth.clone()
     k.archive()
     assert k.view.image.numel() == 0
     torch.testing.assert_close(k.depth.float(), before, rtol=1e-3, atol=0)
+
+
+@pytest.mark.parametrize('size', [(112, 84), (640, 480), (90, 61)])
+def test_a_recalled_keyframe_shows_the_network_the_very_picture(size: tuple[int, int]) -> None:
+    """Whatever size the camera's was: a runner may still know what it made of it."""
+    rgb = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    new = Intake(torch.device('cpu'), 112, 1.0).prepare(Frame('', 0, rgb, K))
+    shape = new.view.image.shape[1:]
+    depth = torch.linspace(0.1, 50.0, shape.numel()).view(shape)
+    k = Keyframe(new.view, new.prepared.rgb, K, depth, 1 + depth, pose_at([0, 0, 0]))
+    for _ in range(3):
+        k.archive()
+        assert k.is_archived and k.depth.dtype == k.weight.dtype == torch.half
+        k.archive()
+        k.recall()
+        assert not k.is_archived
+        torch.testing.assert_close(k.view.image, new.view.image, rtol=0, atol=0)
+        torch.testing.assert_close(k.depth, depth, rtol=1e-3, atol=0)
+        torch.testing.assert_close(k.weight, 1 + depth, rtol=1e-3, atol=0)
+    assert k.view.key == new.view.key
+    recalled = k.depth
+    k.recall()
+    assert k.depth is recalled
+
+
+def test_archived_keyframes_take_corrections_and_stay_small() -> None:
+    k = keyframe(pose_at([0, 0, 0]))
+    before = k.depth.clone()
+    k.archive()
+    k.move(Sim3(1.5, np.eye(3), np.zeros(3)))
+    assert k.is_archived and k.depth.dtype == torch.half and k.size == 1.5
+    k.recall()
+    torch.testing.assert_close(k.depth, 1.5 * before, rtol=2e-3, atol=0)
 
 
 def test_intrinsics_settle_on_the_geometric_mean() -> None:
