@@ -138,10 +138,11 @@ class KeyframePose:
     """
     Where a keyframe is believed to be now; ``map_from_camera`` (4, 4) float64.
 
-    ``size`` is what loops have multiplied its depth by since it was made.
+    ``scale`` is what its depth has to be multiplied by to be published, of when it was made: the
+    scale of the map times what loops have resized it by since.
     """
 
     camera: str
     stamp_ns: int
     map_from_camera: np.ndarray
-    size: float = 1.0
+    scale: float = 1.0

@@ -1,6 +1,7 @@
 """From frames to views that are ready for the network."""
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 
 from da3_ros.engine.admission import Admission
@@ -39,14 +40,16 @@ class Intake:
         """Forget the stream; keys are never used again."""
         self._admission = Admission(self._resolution, self._max_stamp_jump_s)
         self._estimates: dict[str, IntrinsicsEstimate] = {}
+        self._estimated: dict[str, IntrinsicsEstimate] = {}
 
     def check(self, frames: Sequence[Frame]) -> str:
         """See ``Admission.check``."""
         return self._admission.check(frames)
 
     def accept(self, frames: Sequence[Frame]) -> None:
-        """Remember frames that went through."""
+        """Remember frames that went through, and what the network said of their cameras."""
         self._admission.accept(frames)
+        self._estimates |= self._estimated
 
     def prepare(self, frame: Frame) -> NewView:
         """Undistort, resize and normalise a frame, and give it a key."""
@@ -69,5 +72,6 @@ class Intake:
         """Return the view with the network's intrinsics where the camera has none of its own."""
         if new.intrinsics is not None:
             return new
-        estimate = self._estimates.setdefault(new.frame.camera, IntrinsicsEstimate())
+        before = self._estimates.get(new.frame.camera, IntrinsicsEstimate())
+        estimate = self._estimated[new.frame.camera] = deepcopy(before)
         return replace(new, intrinsics=estimate.update(predicted))

@@ -12,15 +12,17 @@ from da3_ros.geometry.sim3_batch import Sim3Batch
 from da3_ros.geometry.transforms import Sim3
 import numpy as np
 
-# What neighbours in the map are taken to know of each other: position as a share of the depth of
-# the scene, rotation, logarithm of scale. A loop was seen a few times only, and counts for less.
-_POSITION, _ROTATION_RAD, _LOG = 0.01, 0.01, 0.01
-_LOOP_FACTOR = 2.0
+# What a window knows of two of its keyframes: rotation, position as a share of the depth of the
+# scene, logarithm of scale. A loop is the mean of a few windows; the links of a keyframe are of
+# the same few windows all of them, so each counts for a part.
+_ROTATION_RAD, _POSITION, _LOG = 0.01, 0.01, 0.01
+_LOOP_FACTOR = 0.5
+_LINK_SHARE = 1.0 / 3.0
 # Loops that the rest of the graph contradicts, down to this weight, are taken back.
 _MIN_WEIGHT = 0.1
 # Mean squared error of all edges, in standard deviations, beyond which a loop does not belong to
 # the map: drift is spread over many links, but a place that only looks the same tears at them.
-_MOST_STRESS = 25.0
+_MOST_STRESS = 10.0
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,8 @@ class _Snapshot:
             [np.full_like(scene, _ROTATION_RAD), _POSITION * scene, np.full_like(scene, _LOG)], 1
         )
         information = sigma**-2.0
-        information[: len(links)] *= np.array([overlap for _, _, overlap in links])[:, None]
+        shares = _LINK_SHARE * np.array([overlap for _, _, overlap in links])
+        information[: len(links)] *= shares[:, None]
         information[len(links) :] /= _LOOP_FACTOR**2
         is_loop = np.arange(len(pairs)) >= len(links)
         edges = PoseGraphEdges(pairs, measured, information, is_loop)

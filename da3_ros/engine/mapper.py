@@ -99,6 +99,7 @@ class Mapper:
         self._closing: Guest | None = None
         self._joining: tuple[Guest, Sim3] | None = None
         self._released: list[Keyframe] = []
+        self._has_room = False
         self.part = 0
         self._next_part = 1
         self.loops_closed = 0
@@ -107,7 +108,8 @@ class Mapper:
         """Return who goes with ``newest`` new views while the map is known."""
         self._archive()
         guest = self._revisits.guest
-        if guest is None or not self.window.has_room(newest):
+        self._has_room = self.window.has_room(newest)
+        if guest is None or not self._has_room:
             return Company(tuple(self.window.select(newest)))
         return Company(tuple(self.window.select(newest, 1)), (guest.keyframe,))
 
@@ -170,9 +172,14 @@ class Mapper:
         descriptor = self._describe(keyframe.view)
         linked = list(zip(members, overlaps, strict=True))
         self.map.add(keyframe, descriptor, linked, self._in_use())
-        if self._revisits_on and self._closing is None:
+        if self._invites:
             self._revisits.invite(keyframe, descriptor, list(self.window))
         return True
+
+    @property
+    def _invites(self) -> bool:
+        """Whether a guest would be let in now."""
+        return self._revisits_on and self._has_room and self._closing is None
 
     @property
     def is_adrift(self) -> bool:
@@ -181,7 +188,7 @@ class Mapper:
 
     def look_around(self) -> None:
         """While adrift, look for a place that an older part knows with every view."""
-        if self._revisits_on and self.is_adrift and self._closing is None and len(self.window):
+        if self._invites and self.is_adrift and len(self.window):
             host = list(self.window)[-1]
             self._revisits.invite(host, self._describe(host.view), list(self.window))
 
@@ -221,6 +228,7 @@ class Mapper:
             correction = self._closer.finish()
         except (InputError, np.linalg.LinAlgError) as error:
             self.map.loops.pop()
+            self._revisits.pass_over(guest.keyframe)
             self._release(guest.keyframe)
             return Change(f'A loop is not closed: {error}'.rstrip('.'))
         for loop in correction.rejected:
@@ -230,6 +238,7 @@ class Mapper:
         log_size = float(np.log(guest.host.size / size_before))
         ends = (guest.host.view.key, guest.keyframe.view.key)
         if any((loop.first, loop.second) == ends for loop in correction.rejected):
+            self._revisits.pass_over(guest.keyframe)
             self._release(guest.keyframe)
             return Change('', log_size)
         self.loops_closed += 1

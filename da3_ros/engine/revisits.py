@@ -107,8 +107,12 @@ class Revisits:
         guest, self.guest = self.guest, None
         if guest is None:
             return None
-        self._passed_over.append(guest.keyframe.view.key)
+        self.pass_over(guest.keyframe)
         return guest.keyframe
+
+    def pass_over(self, keyframe: Keyframe) -> None:
+        """Invite others before this one again."""
+        self._passed_over.append(keyframe.view.key)
 
     def look(
         self,

@@ -24,11 +24,10 @@ from da3_ros.engine.placement import first_keyframe, place
 from da3_ros.engine.reconfiguration import check_change
 from da3_ros.engine.registration import check_finite, refine, register, Registration
 from da3_ros.engine.runner import Runner, WindowPrediction
-from da3_ros.engine.scale import make_sources, MapScale, MetricRunner, Robot
+from da3_ros.engine.scale import make_sources, MapScale, MetricRunner, PartScales, Robot
 from da3_ros.engine.stage_clock import StageClock
 from da3_ros.engine.tracking import Tracking
 from da3_ros.errors import FrameError, RegistrationError
-from da3_ros.geometry.transforms import Sim3
 from da3_ros.model.da3 import AnyViewNetwork
 import numpy as np
 import torch
@@ -92,6 +91,7 @@ class StreamingEngine:
         self._intake = Intake(self.device, resolution, config.max_stamp_jump_s)
         self._mapper = Mapper(config, lambda view: self._runner.describe(view))
         self._tracking = Tracking()
+        self._scales = PartScales(self._new_scale)
         self.reset()
 
     @property
@@ -106,8 +106,8 @@ class StreamingEngine:
             KeyframePose(
                 k.view.camera,
                 k.view.stamp_ns,
-                self._scaled_from_map(k.part).apply_to_pose(k.map_from_camera),
-                k.size,
+                self._scales.scaled_from_map(k.part).apply_to_pose(k.map_from_camera),
+                self._scales[k.part].scale * k.size,
             )
             for k in self._mapper.map
         )
@@ -117,8 +117,7 @@ class StreamingEngine:
         self._mapper.clear()
         self._intake.clear()
         self._tracking.clear()
-        self._scales = {0: self._new_scale()}
-        self._origin = np.zeros(3)
+        self._scales.clear()
         self._last: PlacedView | None = None
         self._motions: dict[str, MotionFilter] = {}
         self._untold: list[str] = []
@@ -164,12 +163,12 @@ class StreamingEngine:
             OSError: if the disk or the permissions do not allow it.
 
         """
-        placed = [k.mapped(self._scaled_from_map(k.part)) for k in self._mapper.map]
+        placed = [k.mapped(self._scales.scaled_from_map(k.part)) for k in self._mapper.map]
         return save_map(Path(directory), name, placed)
 
     def surfaces(self) -> tuple[Surface, ...]:
         """Return what the cloud of the map is made of now; cheap, and safe to keep."""
-        return tuple(surface(k, self._scaled_from_map(k.part)) for k in self._mapper.map)
+        return tuple(surface(k, self._scales.scaled_from_map(k.part)) for k in self._mapper.map)
 
     def push(self, frames: Sequence[Frame]) -> Update:
         """
@@ -205,7 +204,8 @@ class StreamingEngine:
         if refines:
             refine(company.known, prediction, registration)
         clock.lap('registration')
-        kept = [p for p in placed if self._mapper.keep(p, company.known)]
+        changes = refines or not company.known
+        kept = [p for p in placed if changes and self._mapper.keep(p, company.known)]
         self._mapper.look_around()
         self._mapper.look_at_guests(company, prediction, registration, placed[0])
         clock.lap('keyframes')
@@ -245,16 +245,13 @@ class StreamingEngine:
         """Return the new views in the scale that everything is published in."""
         scale = self._scale.status
         spread = scale.spread if scale.is_metric else 0.0
-        scaled_from_map = self._scaled_from_map(self._mapper.part)
+        scaled_from_map = self._scales.scaled_from_map(self._mapper.part)
         is_adrift = self._mapper.is_adrift
         views = []
         for view in placed:
             motion = self._motions.setdefault(view.keyframe.view.camera, MotionFilter())
-            steady = view.steadied(motion)
-            is_kept = view in kept
-            views.append(
-                steady.published(scaled_from_map, self._origin, spread, is_kept, is_adrift)
-            )
+            placing = scaled_from_map, self._scales.origin, spread
+            views.append(view.steadied(motion).published(*placing, view in kept, is_adrift))
         return tuple(views)
 
     def _company(self, newest: Sequence[NewView]) -> Company:
@@ -283,7 +280,7 @@ class StreamingEngine:
         before = self._last.keyframe if self._last is not None else None
         pose = newest[0].frame.map_from_camera
         if pose is not None and before is not None:  # in metres, and the map is not
-            pose = self._scaled_from_map(self._mapper.part).inverse().apply_to_pose(pose)
+            pose = self._scales.scaled_from_map(self._mapper.part).inverse().apply_to_pose(pose)
         anchors = company.known or [first_keyframe(newest[0], prediction, before, pose)]
         registration = register(prediction, list(enumerate(anchors)))
         if registration.inliers < _MIN_INLIERS:
@@ -308,14 +305,11 @@ class StreamingEngine:
         """Begin the map, or another part of it, with views that were placed by the first one."""
         if self._last is None:
             self._scale.set_unit(depth)
-            self._origin = placed[0].keyframe.map_from_camera[:3, 3]
+            self._scales.origin = placed[0].keyframe.map_from_camera[:3, 3]
             return
         before = self._scale.scale
-        part = self._mapper.begin_part()
         self._motions.clear()
-        self._scales = {p: s for p, s in self._scales.items() if p in self._mapper.map.parts}
-        self._scales[part] = self._new_scale()
-        self._scale.continue_at(before)
+        self._scales.begin(self._mapper.begin_part(), before, self._mapper.map.parts)
 
     def _find(self, company: Company) -> str:
         """Go on from where a lost view was found; returns what to tell of it."""
@@ -342,7 +336,7 @@ class StreamingEngine:
         if change.joined is None:
             self._scale.resize(change.log_size)
         else:
-            self._scales.pop(change.joined)
+            self._scales.forget(change.joined)
         return change.notice
 
     def _new_scale(self) -> MapScale:
@@ -354,8 +348,3 @@ class StreamingEngine:
     def _scale(self) -> MapScale:
         """The scale of the part of the map that is worked on."""
         return self._scales[self._mapper.part]
-
-    def _scaled_from_map(self, part: int) -> Sim3:
-        """Return what makes published lengths of a part's own, about where the map began."""
-        scale = self._scales[part].scale
-        return Sim3(scale, np.eye(3), (1.0 - scale) * self._origin)

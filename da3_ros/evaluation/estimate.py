@@ -88,9 +88,7 @@ def _settled(frames: Sequence[_Placed], engine: StreamingEngine) -> list[_Placed
     for frame in frames:
         then = frame.keyframe
         after = now.get(then.stamp_ns, then)
-        size = after.size / then.size
-        if after is not then:
-            size *= engine.status.scale / frame.scale
+        size = after.scale / then.scale
         keyframe_from_camera = invert(then.map_from_camera) @ frame.map_from_camera
         keyframe_from_camera[:3, 3] *= size
         pose = after.map_from_camera @ keyframe_from_camera

@@ -115,14 +115,13 @@ class GaussianMap:
         np.savez(path, **{f.name: getattr(gaussians, f.name).numpy() for f in fields(gaussians)})
         self._kept[view.camera, view.stamp_ns] = path, len(gaussians.means)
 
-    def write(self, path: Path, keyframes: tuple[KeyframePose, ...], map_scale: float) -> int:
+    def write(self, path: Path, keyframes: tuple[KeyframePose, ...]) -> int:
         """
         Write the Gaussians of the keyframes that the map still has; returns how many.
 
         Args:
             path: the .ply file.
             keyframes: where they are believed to be, in units that are published.
-            map_scale: units that are published per unit of the map, now.
 
         """
         known = [k for k in keyframes if (k.camera, k.stamp_ns) in self._kept]
@@ -134,7 +133,7 @@ class GaussianMap:
                 with np.load(source) as arrays:
                     gaussians = Gaussians(**{n: torch.from_numpy(a) for n, a in arrays.items()})
                 pose = torch.from_numpy(keyframe.map_from_camera).float()
-                write_gaussians(file, gaussians.moved(map_scale, pose[:3, :3], pose[:3, 3]))
+                write_gaussians(file, gaussians.moved(keyframe.scale, pose[:3, :3], pose[:3, 3]))
         return count
 
 

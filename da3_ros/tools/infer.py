@@ -209,8 +209,8 @@ class _Job:
     def write_gaussians(self) -> None:
         """Write the Gaussians of the keyframes where these are believed to be now."""
         if self.gaussians is not None:
-            path, scale = self.results.directory / 'gaussians.ply', self.engine.status.scale
-            self.gaussians_written = self.gaussians.write(path, self.engine.keyframes, scale)
+            path = self.results.directory / 'gaussians.ply'
+            self.gaussians_written = self.gaussians.write(path, self.engine.keyframes)
 
     def report(self) -> None:
         """Say what was done, what was not and why, and where it lies."""

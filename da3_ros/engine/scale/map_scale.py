@@ -111,11 +111,15 @@ class MapScale:
         """
         Follow a correction that has multiplied the newest depths of the map by exp(``log_size``).
 
-        What was measured in metres stays what it is; a map without metres stays as it is.
+        What was measured in metres stays what it is; a map without metres, or with one scale by
+        the user's word, keeps its unit.
         """
+        before = self._holder.estimate if self._holder else None
         for source in self._sources:
             source.resize(log_size)
-        if self._was_metric:
+        if before is not None:
+            self._log_scale += self._holder.estimate.log_scale - before.log_scale
+        elif self._was_metric:
             self._log_scale -= log_size
 
     @property

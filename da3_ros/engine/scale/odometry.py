@@ -8,7 +8,7 @@ drifts, and a frame that jumps (a reset, a slip) then spoils few of them.
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from da3_ros.engine.keyframes import Keyframe
 from da3_ros.engine.scale.baselines import motion_ratios, MotionRatios
@@ -63,6 +63,12 @@ class OdometrySource(ScaleSource):
     def estimate(self) -> ScaleEstimate | None:
         """What the pairs add up to; the last word while there are none."""
         return self._estimate
+
+    def resize(self, log_size: float) -> None:
+        """Keep what was measured in metres."""
+        if self._estimate is not None:
+            log_scale = self._estimate.log_scale - log_size
+            self._estimate = replace(self._estimate, log_scale=log_scale)
 
     def _forget(self) -> None:
         self._sightings: deque[_Sighting] = deque(maxlen=_KEYFRAMES)

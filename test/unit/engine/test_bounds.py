@@ -18,7 +18,7 @@ def kept(stream: Stream) -> dict[str, int]:
         'descriptors': len(mapper.map.places),
         'rows': len(mapper.map.places._matrix),
         'bytes': sum(t.numel() * t.element_size() for t in tensors),
-        'scales': len(stream.engine._scales),
+        'scales': len(stream.engine._scales._scales),
     }
 
 

@@ -94,7 +94,7 @@ def test_what_was_measured_in_metres_stays_so_where_the_camera_is() -> None:
         for i, view in stream.views.items()
     }
     closed = stream.told('loop')
-    sizes = [abs(np.log(k.size)) for k in stream.engine.keyframes]
+    sizes = [abs(np.log(k.size)) for k in stream.engine._mapper.map]
     assert max(sizes) > 0.02
     assert all(stream.updates[i].status.scale_source == 'metric_model' for i in closed)
     for i in closed:

@@ -6,6 +6,8 @@ import itertools
 
 from da3_ros.config import EngineConfig
 from da3_ros.engine import TrackingState
+from da3_ros.engine.scale.fixed import FixedSource
+from da3_ros.engine.scale.map_scale import MapScale
 from da3_ros.evaluation.simulated_robot import (
     RobotNoise,
     SimulatedMetricNetwork,
@@ -294,3 +296,15 @@ def test_map_units_do_not_matter() -> None:
     assert found[0].status.scale != pytest.approx(found[1].status.scale, rel=0.05)
     for m in found:
         assert abs(m.log_error) < 0.005
+
+
+def test_the_users_word_is_not_resized_by_a_loop() -> None:
+    fixed = MapScale([FixedSource(2.0)], max_spread=0.2)
+    fixed.set_unit(torch.ones(20, 20))
+    fixed.observe([], [object()])
+    fixed.resize(np.log(1.1))
+    assert fixed.scale == pytest.approx(2.0)
+    unknown = MapScale([], max_spread=0.2)
+    unknown.set_unit(torch.ones(20, 20))
+    unknown.resize(np.log(1.1))
+    assert unknown.scale == pytest.approx(1.0)

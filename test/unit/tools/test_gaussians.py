@@ -168,9 +168,9 @@ def test_file_follows_the_map(tmp_path: Path) -> None:
         gaussian_map.make_runner(build_network(TINY_GIANT)).newest = newest
         gaussian_map.keep(view(1, scale=6.0), map_scale=2.0)  # 3 map units a network unit
         gaussian_map.keep(view(2, scale=6.0), map_scale=2.0)
-        keyframes = (KeyframePose('', 2, pose),)
+        keyframes = (KeyframePose('', 2, pose, scale=4.0),)
         path = tmp_path / 'g.ply'
-        count = gaussian_map.write(path, keyframes, map_scale=4.0)
+        count = gaussian_map.write(path, keyframes)
     kept = newest.gaussians.select(worth_keeping(newest))
     rotation, translation = torch.from_numpy(pose[:3, :3]).float(), torch.from_numpy(pose[:3, 3])
     expected = kept.moved(12.0, rotation, translation.float())
