@@ -1,7 +1,7 @@
 """What a method makes of footage: where each frame was taken from, and its depth."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from da3_ros.config import EngineConfig
 from da3_ros.engine import Frame, KeyframePose, StreamingEngine
@@ -24,7 +24,9 @@ class Estimate:
 
     ``indices`` (N,) of the frames that were placed; ``map_from_camera`` (N, 4, 4) and ``depth``
     (N, h, w) float32 in units of the map, which are metres if ``is_metric``; ``own_ms`` (N,) is
-    the time that each frame took beside the network's, NaN where nobody measured it.
+    the time that each frame took beside the network's, NaN where nobody measured it. Of a map of
+    keyframes, ``keyframes`` (K,) are the positions among the N of those that it has at the end, in
+    ``map_parts`` parts, after so many ``loops_closed``.
     """
 
     method: str
@@ -33,6 +35,9 @@ class Estimate:
     depth: np.ndarray
     is_metric: bool
     own_ms: np.ndarray
+    keyframes: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=int))
+    loops_closed: int = 0
+    map_parts: int = 1
 
 
 @dataclass(frozen=True)
@@ -71,14 +76,26 @@ def engine_estimates(
         pose, depth = view.map_from_camera, compared_depth(view.depth_m)
         scale, newest = update.status.scale, engine.keyframes[-1]
         frames.append(_Placed(index, pose, depth, scale, newest, own_ms))
-    is_metric = bool(frames) and engine.status.is_metric
-    indices, own_ms = (np.array([getattr(f, n) for f in frames]) for n in ('index', 'own_ms'))
-
-    def estimate(method: str, placed: Sequence[_Placed]) -> Estimate:
-        poses, depths = ([getattr(f, n) for f in placed] for n in ('map_from_camera', 'depth'))
-        return Estimate(method, indices, np.array(poses), np.array(depths), is_metric, own_ms)
-
-    return estimate('engine', frames), estimate('settled', _settled(frames, engine))
+    indices = np.array([f.index for f in frames], dtype=int)
+    stamps = footage.stamps_ns[indices]
+    live = Estimate(
+        method='engine',
+        indices=indices,
+        map_from_camera=np.array([f.map_from_camera for f in frames]),
+        depth=np.array([f.depth for f in frames]),
+        is_metric=bool(frames) and engine.status.is_metric,
+        own_ms=np.array([f.own_ms for f in frames]),
+        keyframes=np.flatnonzero(np.isin(stamps, [k.stamp_ns for k in engine.keyframes])),
+        loops_closed=engine.status.loops_closed,
+        map_parts=max(1, engine.status.map_parts),
+    )
+    settled = _settled(frames, engine)
+    return live, replace(
+        live,
+        method='settled',
+        map_from_camera=np.array([f.map_from_camera for f in settled]),
+        depth=np.array([f.depth for f in settled]),
+    )
 
 
 def _settled(frames: Sequence[_Placed], engine: StreamingEngine) -> list[_Placed]:

@@ -1,15 +1,19 @@
 """Methods on whole streams, scored against the truth; on a simulated network."""
 
+from dataclasses import replace
+from pathlib import Path
+
 from da3_ros.config import EngineConfig
 from da3_ros.errors import InputError
-from da3_ros.evaluation.courses import corridor, room_around, SIZE
+from da3_ros.evaluation.courses import BLOCK_M, corridor, room_around, SIZE
 from da3_ros.evaluation.estimate import engine_estimates, Estimate
+from da3_ros.evaluation.euroc import read_euroc
 from da3_ros.evaluation.footage import film_footage, FilmTruth, Footage
 from da3_ros.evaluation.simulator import NetworkSimulator, Noise
 from da3_ros.evaluation.stitching import chunks, stitched_estimate
 from da3_ros.evaluation.stream_scores import scale_drift_percent, score
-from da3_ros.evaluation.trajectory import relative_errors, trajectory_errors
-from da3_ros.geometry.transforms import Sim3
+from da3_ros.evaluation.trajectory import end_error_m, relative_errors, trajectory_errors
+from da3_ros.geometry.transforms import quaternion_xyzw, rigid, Sim3
 from da3_ros.parameter_tree import replaced
 import numpy as np
 import pytest
@@ -19,6 +23,7 @@ import torch
 FRAMES = 40
 CONFIG = replaced(EngineConfig(), {'device': 'cpu', 'resolution': SIZE[0]})
 LAP = corridor(FRAMES, laps=0.3)
+CLOSED = corridor(120, laps=1.2)
 
 
 @pytest.fixture(autouse=True)
@@ -54,8 +59,11 @@ def test_methods_find_the_truth_through_an_exact_network() -> None:
         assert scores.rpe_m < 1e-3 and scores.rpe_deg < 0.02
         assert scores.scale_drift_percent < 0.05 and scores.abs_rel < 1e-3
         assert scores.thickness_p90_m < 1e-3
-        assert scores.frames == scores.frames_in_all == FRAMES
-    assert score(exact[-1], LAP).own_p95_ms > 0
+        assert scores.frames == FRAMES and scores.lost == 0
+        assert scores.map_parts == 1 and scores.loops_closed == 0
+        assert np.isnan(scores.end_m)
+    assert scores.own_p95_ms > 0 and scores.ate_keyframes_m < 1e-3
+    assert 3 < len(exact[-1].keyframes) < FRAMES
 
 
 def test_chaining_drifts_more_than_chunks_do() -> None:
@@ -113,11 +121,46 @@ def test_frames_that_were_not_placed_are_counted_and_left_out() -> None:
     kept = np.flatnonzero(np.arange(FRAMES) % 3)
     some = Estimate('x', kept, true.map_from_camera[kept], true.depth[kept], False, true.own_ms)
     scores = score(some, LAP)
-    assert scores.frames == len(kept) and scores.frames_in_all == FRAMES
+    assert scores.frames == len(kept) and scores.lost == FRAMES - len(kept)
     assert scores.ate_sim3_m < 1e-6
     few = Estimate('x', kept[:5], true.map_from_camera[:5], true.depth[:5], False, true.own_ms)
     with pytest.raises(InputError, match="'x' placed 5 of 40 frames"):
         score(few, LAP)
+
+
+def test_keyframes_have_an_error_of_their_own() -> None:
+    true = perfect()
+    poses = true.map_from_camera.copy()
+    poses[1::2, :3, 3] += 0.4 * np.random.default_rng(0).normal(size=(FRAMES // 2, 3))
+    estimate = replace(true, map_from_camera=poses)
+    assert np.isnan(score(estimate, LAP).ate_keyframes_m)
+    good = score(replace(estimate, keyframes=np.arange(0, FRAMES, 2)), LAP)
+    bad = score(replace(estimate, keyframes=np.arange(1, FRAMES, 2)), LAP)
+    assert good.ate_keyframes_m < 1e-6 < 0.1 < good.ate_sim3_m < bad.ate_keyframes_m
+
+
+def test_the_end_of_a_lap_is_seen_from_its_beginning() -> None:
+    true = CLOSED.world_from_camera()
+    gauge = Sim3(0.4, Rotation.from_rotvec([0.3, -0.2, 0.9]).as_matrix(), np.array([3.0, 1, 2]))
+    assert end_error_m(gauge.apply_to_pose(true), true, 2.5) == pytest.approx(0, abs=1e-9)
+    # An error that comes between both visits counts in full, wherever it comes; one that was
+    # there at both does not.
+    for middle in (40, 90):
+        off = true.copy()
+        off[middle:, :3, 3] += [0.3, 0.0, 0.4]
+        assert end_error_m(gauge.apply_to_pose(off), true, 2.5) == pytest.approx(0.5)
+    off = true.copy()
+    off[2:, :3, 3] += [0.3, 0.0, 0.4]
+    assert end_error_m(off, true) == pytest.approx(0, abs=1e-9)
+
+
+def test_a_course_that_does_not_come_back_has_no_end_error() -> None:
+    true = CLOSED.world_from_camera()
+    assert np.isnan(end_error_m(true[:90], true[:90]))
+    # Nor has one that comes back along the same way, looking the other way.
+    around = rigid(Rotation.from_euler('y', 180, degrees=True).as_matrix(), np.zeros(3))
+    back = np.concatenate([true[:50], true[:50][::-1] @ around])
+    assert np.isnan(end_error_m(back, back))
 
 
 def test_a_camera_that_never_moves_is_refused() -> None:
@@ -139,11 +182,18 @@ def test_film_in_memory_is_footage() -> None:
     np.testing.assert_array_equal(film.world_from_camera(), LAP.world_from_camera())
 
 
-@pytest.mark.parametrize('course', [corridor(200), room_around('x', LAP.world_from_camera())])
+@pytest.mark.parametrize(
+    'course',
+    [
+        corridor(200),
+        corridor(200, 0.6, seed=3, block_m=(18.0, 12.0)),
+        room_around('x', LAP.world_from_camera()),
+    ],
+)
 def test_courses_are_walked_clear_of_walls(course: Footage) -> None:
     nearest = min(float(course.depth_m(i, 14, 21).min()) for i in range(0, len(course), 3))
     assert nearest > 0.15
-    assert max(float(course.depth_m(i, 14, 21).max()) for i in range(0, len(course), 3)) < 20
+    assert max(float(course.depth_m(i, 14, 21).max()) for i in range(0, len(course), 3)) < 25
 
 
 def test_the_corridor_closes() -> None:
@@ -151,6 +201,43 @@ def test_the_corridor_closes() -> None:
     assert np.linalg.norm(poses[0, :3, 3] - poses[-1, :3, 3]) < 0.1
     steps = np.linalg.norm(np.diff(poses[:, :3, 3], axis=0), axis=1)
     assert steps.max() < 2.5 * np.median(steps)
+
+
+@pytest.mark.parametrize(('laps', 'block_m'), [(1.0, BLOCK_M), (2.5, (4.0, 3.0))])
+def test_the_corridor_is_as_long_as_asked_for(laps: float, block_m: tuple[float, float]) -> None:
+    poses = corridor(600, laps, block_m=block_m).world_from_camera()
+    length = np.linalg.norm(np.diff(poses[:, :3, 3], axis=0), axis=1).sum()
+    # In the middle of 2.4 m; rounding corners saves a little, bobbing costs some.
+    assert length == pytest.approx(laps * 2 * (sum(block_m) + 2 * 2.4), rel=0.12)
+
+
+@pytest.mark.parametrize(('laps', 'block_m'), [(0.0, BLOCK_M), (1.0, (0.0, 6.0))])
+def test_a_corridor_without_a_way_is_refused(laps: float, block_m: tuple[float, float]) -> None:
+    with pytest.raises(InputError, match='laps around a block'):
+        corridor(20, laps, block_m=block_m)
+
+
+def test_states_of_euroc_are_poses_of_the_body(tmp_path: Path) -> None:
+    path, poses = tmp_path / 'data.csv', LAP.world_from_camera()
+    lines = ['#timestamp, p_RS_R_x [m], ..., b_a_RS_S_z [m s^-2]']
+    for stamp, pose in zip(LAP.stamps_ns, poses, strict=True):
+        xyzw = quaternion_xyzw(pose[:3, :3])
+        numbers = [stamp, *pose[:3, 3], xyzw[3], *xyzw[:3], *range(9)]
+        lines.append(','.join(str(n) for n in numbers))
+    path.write_text('\n'.join(lines) + '\n')
+    stamps_ns, read = read_euroc(path)
+    np.testing.assert_array_equal(stamps_ns, LAP.stamps_ns)
+    np.testing.assert_allclose(read, poses, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    'line', ['1,2,3', '1.5,0,0,0,1,0,0,0', '1,0,0,0,1,0,0,x', '1 0 0 0 1 0 0 0']
+)
+def test_a_line_that_is_no_state_is_refused(line: str, tmp_path: Path) -> None:
+    path = tmp_path / 'data.csv'
+    path.write_text('#timestamp\n' + line + '\n')
+    with pytest.raises(InputError, match='Line 2 of'):
+        read_euroc(path)
 
 
 def test_errors_agree_with_evo() -> None:
