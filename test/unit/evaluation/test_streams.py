@@ -1,7 +1,10 @@
 """Methods on whole streams, scored against the truth; on a simulated network."""
 
 from dataclasses import replace
+import importlib.util
 from pathlib import Path
+import sys
+from types import ModuleType
 
 from da3_ros.config import EngineConfig
 from da3_ros.errors import InputError
@@ -24,6 +27,17 @@ FRAMES = 40
 CONFIG = replaced(EngineConfig(), {'device': 'cpu', 'resolution': SIZE[0]})
 LAP = corridor(FRAMES, laps=0.3)
 CLOSED = corridor(120, laps=1.2)
+
+
+@pytest.fixture(scope='module')
+def study() -> ModuleType:
+    """Load the script that writes the tables of docs/map.md."""
+    path = Path(__file__).parents[3] / 'docs' / 'map.py'
+    spec = importlib.util.spec_from_file_location('map_study', path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules['map_study'] = module
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(autouse=True)
@@ -269,3 +283,39 @@ def test_errors_agree_with_evo() -> None:
             rpe.process_data((reference, theirs))
             rmse = rpe.get_statistic(metrics.StatisticsType.rmse)
             assert getattr(relative, name) == pytest.approx(rmse, rel=1e-6)
+
+
+def test_the_study_varies_one_thing_at_a_time_and_plays_each_case_once(study: ModuleType) -> None:
+    cases = study.cases_of('sensitivity', 2)
+    default = study.Case(study.LAP, 0)
+    assert cases.count(default) == len(study.VARIED)  # bold in each of its groups
+    assert all(len(c.parameters) + (c.noise != 1.0) <= 1 for c in cases)
+    assert {c.seed for c in cases} == {0, 1}
+    assert study.noise(1.0) == study.REALISTIC and study.noise(2.0).rotation_deg == 0.4
+
+
+@pytest.mark.parametrize(
+    ('wrong', 'frames'), [([], 0), ([0, 1, 2], 3), ([5], 6), (range(90), np.inf)]
+)
+def test_a_pose_is_right_again_when_it_stays_right(study: ModuleType, wrong, frames) -> None:
+    case = study.Case(study.STRETCH, 0, dark_from=60)
+    footage = case.course.footage()
+    light = case.dark_from + study.DARK_FRAMES
+    indices = np.array([i for i in range(len(footage)) if not case.dark_from <= i < light])
+    gauge = Sim3(0.4, Rotation.from_rotvec([0.3, -0.2, 0.9]).as_matrix(), np.array([3.0, 1, 2]))
+    poses = gauge.apply_to_pose(footage.world_from_camera())[indices]
+    # Right but for 0.5 m (0.2 map units) at some frames after the light is back.
+    poses[np.isin(indices, light + np.array(wrong, dtype=int)), 2, 3] += 0.2
+    estimate = Estimate('x', indices, poses, np.empty(0), False, np.empty(0))
+    played = study.Outcome(None, None, estimate, estimate)
+    assert study.frames_to_recover(case, played) == frames
+
+
+def test_a_table_takes_its_place_in_the_page_and_no_other(study: ModuleType) -> None:
+    page = study.PAGE.read_text()
+    for name in study.TABLES:
+        new = study.with_table(page, name, ['| a |', '|---|'])
+        assert f'<!-- {name}: python docs/map.py -->\n\n| a |\n|---|\n\n<!-- end of' in new
+        assert study.with_table(new, name, ['b']) == study.with_table(page, name, ['b'])
+        others = [study.with_table(text, name, []) for text in (page, new)]
+        assert others[0] == others[1]
