@@ -42,13 +42,14 @@ class Estimate:
 
 @dataclass(frozen=True)
 class _Placed:
-    """A frame as it was published, and the keyframe that was the newest one then."""
+    """A frame as it was published, and the newest keyframe then, which it may be itself."""
 
     index: int
     map_from_camera: np.ndarray
     depth: np.ndarray
     scale: float
     keyframe: KeyframePose
+    is_keyframe: bool
     own_ms: float
 
 
@@ -75,7 +76,7 @@ def engine_estimates(
         own_ms = sum(stages.get(name, 0.0) for name in ('registration', 'keyframes'))
         pose, depth = view.map_from_camera, compared_depth(view.depth_m)
         scale, newest = update.status.scale, engine.keyframes[-1]
-        frames.append(_Placed(index, pose, depth, scale, newest, own_ms))
+        frames.append(_Placed(index, pose, depth, scale, newest, view.is_keyframe, own_ms))
     indices = np.array([f.index for f in frames], dtype=int)
     stamps = footage.stamps_ns[indices]
     live = Estimate(
@@ -108,8 +109,10 @@ def _settled(frames: Sequence[_Placed], engine: StreamingEngine) -> list[_Placed
         size = after.size / then.size
         if after is not then:
             size *= engine.status.scale / frame.scale
-        keyframe_from_camera = invert(then.map_from_camera) @ frame.map_from_camera
-        keyframe_from_camera[:3, 3] *= size
+        keyframe_from_camera = np.eye(4)
+        if not frame.is_keyframe:
+            keyframe_from_camera = invert(then.map_from_camera) @ frame.map_from_camera
+            keyframe_from_camera[:3, 3] *= size
         pose = after.map_from_camera @ keyframe_from_camera
         settled.append(replace(frame, map_from_camera=pose, depth=size * frame.depth))
     return settled

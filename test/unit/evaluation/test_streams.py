@@ -7,12 +7,13 @@ import sys
 from types import ModuleType
 
 from da3_ros.config import EngineConfig
+from da3_ros.engine import StreamingEngine
 from da3_ros.errors import InputError
 from da3_ros.evaluation.courses import BLOCK_M, corridor, room_around, SIZE
 from da3_ros.evaluation.estimate import engine_estimates, Estimate
 from da3_ros.evaluation.euroc import read_euroc
 from da3_ros.evaluation.footage import film_footage, FilmTruth, Footage
-from da3_ros.evaluation.simulator import NetworkSimulator, Noise
+from da3_ros.evaluation.simulator import NetworkSimulator, Noise, REALISTIC
 from da3_ros.evaluation.stitching import chunks, stitched_estimate
 from da3_ros.evaluation.stream_scores import scale_drift_percent, score
 from da3_ros.evaluation.trajectory import end_error_m, relative_errors, trajectory_errors
@@ -140,6 +141,26 @@ def test_frames_that_were_not_placed_are_counted_and_left_out() -> None:
     few = Estimate('x', kept[:5], true.map_from_camera[:5], true.depth[:5], False, true.own_ms)
     with pytest.raises(InputError, match="'x' placed 5 of 40 frames"):
         score(few, LAP)
+
+
+def test_settled_keyframes_are_where_the_map_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    engines = []
+
+    class Remembered(StreamingEngine):
+        def __init__(self, *arguments) -> None:
+            super().__init__(*arguments)
+            engines.append(self)
+
+    monkeypatch.setattr('da3_ros.evaluation.estimate.StreamingEngine', Remembered)
+    live, settled = engine_estimates(LAP, NetworkSimulator(LAP.truth, REALISTIC), CONFIG)
+    keyframes = engines[0].keyframes
+    stamps = LAP.stamps_ns[settled.indices[settled.keyframes]]
+    assert stamps.tolist() == [k.stamp_ns for k in keyframes]
+    poses = np.stack([k.map_from_camera for k in keyframes])
+    np.testing.assert_allclose(settled.map_from_camera[settled.keyframes], poses, atol=1e-12)
+    # Frames between them go along; what was published stays as it was.
+    assert 1e-5 < np.abs(settled.map_from_camera - live.map_from_camera).max() < 0.1
+    assert settled.loops_closed == 0 and settled.map_parts == 1
 
 
 def test_keyframes_have_an_error_of_their_own() -> None:
