@@ -73,6 +73,7 @@ STRETCH = Course(210, 0.35)
 LOOPS = {
     '40 m, 600 frames': Course(600, 1.0),
     '70 m, 700 frames': Course(700, 1.15, (18.0, 12.0)),
+    '130 m, 1300 frames': Course(1300, 1.15, (36.0, 24.0)),
 }
 
 

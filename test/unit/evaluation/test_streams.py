@@ -187,6 +187,13 @@ def test_the_end_of_a_lap_is_seen_from_its_beginning() -> None:
     off = true.copy()
     off[2:, :3, 3] += [0.3, 0.0, 0.4]
     assert end_error_m(off, true) == pytest.approx(0, abs=1e-9)
+    # Of a course that has just come back, only the poses that are back count.
+    just = np.concatenate([true[:94], true[:1]])
+    off = just.copy()
+    off[50:94, :3, 3] += [0.3, 0.0, 0.4]
+    assert end_error_m(off, just) == pytest.approx(0, abs=1e-9)
+    off[94, :3, 3] += [0.3, 0.0, 0.4]
+    assert end_error_m(off, just) == pytest.approx(0.5)
 
 
 def test_a_course_that_does_not_come_back_has_no_end_error() -> None:
