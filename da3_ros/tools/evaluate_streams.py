@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import dataclasses
 import json
 from pathlib import Path
+import sys
 
 from da3_ros.config import EngineConfig
 from da3_ros.engine.device import resolve_device
@@ -75,16 +76,27 @@ def run_streams(arguments: argparse.Namespace) -> int:
                     footage.truth, NOISES[arguments.simulate], seed
                 )
                 estimates.extend(_estimates(footage, through, config, size))
-            for estimate in estimates:
-                scores = dataclasses.asdict(score(estimate, footage))
+            scored = [(e, scores) for e in estimates if (scores := _scores(e, footage))]
+            for estimate, scores in scored:
                 head = {'stream': footage.name, 'method': estimate.method, 'seed': seed}
                 results.append({**head, **scores})
-            if arguments.plots is not None and seed == arguments.seed:
-                _draw(arguments.plots, footage, estimates)
+            if arguments.plots is not None and seed == arguments.seed and scored:
+                _draw(arguments.plots, footage, [estimate for estimate, _ in scored])
+    if not results:
+        raise InputError('No method placed enough frames of any stream to be scored.')
     print(table(results))
     if arguments.output is not None:
         arguments.output.write_text(json.dumps(results, indent=1) + '\n')
     return 0
+
+
+def _scores(estimate: Estimate, footage: Footage) -> dict | None:
+    """Return the scores by name; a method that fails says so and leaves the others theirs."""
+    try:
+        return dataclasses.asdict(score(estimate, footage))
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return None
 
 
 def table(results: Sequence[dict]) -> str:

@@ -112,6 +112,25 @@ def test_a_sequence_and_a_path_are_streams(hall: Path, tmp_path: Path) -> None:
         assert way['ate_percent'] == pytest.approx(state['ate_percent'], rel=1e-3, abs=1e-3)
 
 
+def test_a_stream_that_cannot_be_scored_says_so_and_leaves_the_others_theirs(
+    tmp_path: Path, capsys
+) -> None:
+    moving = np.tile(np.eye(4), (30, 1, 1))
+    moving[:, 0, 3] = np.linspace(0, 1, 30)
+    moving[:, 2, 3] = np.linspace(0, 1, 30) ** 2
+    words = ['evaluate', '--stream', '--simulate', 'exact', '--chunks', '6/3', '--frames', '15']
+    words += ['--device', 'cpu', '--output', str(tmp_path / 'numbers.json')]
+    for name, poses in {'still': moving[:1].repeat(30, 0), 'way': moving}.items():
+        write_tum(tmp_path / f'{name}.txt', np.arange(30) * 10**9, poses)
+        words += ['--path', str(tmp_path / f'{name}.txt')]
+    assert main([*words, '--plots', str(tmp_path)]) == 0
+    rows = json.loads((tmp_path / 'numbers.json').read_text())
+    assert [row['stream'] for row in rows] == ['way'] * 3
+    assert 'The camera of still never moves' in capsys.readouterr().err
+    assert main(words[:-2]) == 2
+    assert 'No method' in capsys.readouterr().err
+
+
 def test_a_rendered_lap_goes_through_a_real_network(weights: Path, tmp_path: Path) -> None:
     output = tmp_path / 'numbers.json'
     words = ['evaluate', '--stream', '--synthetic', '--streams', '1', '--frames', '12']
