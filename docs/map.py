@@ -137,15 +137,14 @@ def aligned_errors(estimate: Estimate, footage: Footage, by: int) -> tuple[np.nd
 
 
 def frames_to_recover(case: Case, played: Outcome) -> float:
-    """Return how many frames after darkness the published pose is right again; inf if never."""
+    """Return after how many frames a pose is published that is right, as all later are, or inf."""
     footage, dark = case.course.footage(), case.dark_from
     _, off, turned = aligned_errors(played.live_poses, footage, dark)
-    light = dark + DARK_FRAMES
-    is_right = np.zeros(len(footage), dtype=bool)
-    is_right[played.live_poses.indices] = (off < RIGHT_M) & (turned < RIGHT_DEG)
-    after = is_right[light : light + JUDGED_FRAMES]
-    right_from = np.flatnonzero(~after).max(initial=-1) + 1
-    return float(right_from) if right_from < len(after) else np.inf
+    at = played.live_poses.indices - float(dark + DARK_FRAMES)
+    judged = (at >= 0) & (at < JUDGED_FRAMES)
+    at, is_right = at[judged], ((off < RIGHT_M) & (turned < RIGHT_DEG))[judged]
+    last_wrong = at[~is_right].max(initial=-1)
+    return float(at[is_right & (at > last_wrong)].min(initial=np.inf))
 
 
 def loops_table(played: dict[Case, Outcome], cases: Iterable[Case]) -> list[str]:

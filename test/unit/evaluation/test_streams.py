@@ -337,6 +337,10 @@ def test_a_pose_is_right_again_when_it_stays_right(study: ModuleType, wrong, fra
     estimate = Estimate('x', indices, poses, np.empty(0), False, np.empty(0))
     played = study.Outcome(None, None, estimate, estimate)
     assert study.frames_to_recover(case, played) == frames
+    # Frames for which no pose is published are not wrong, but nothing is right before one is.
+    some = (indices < light) | (indices >= light + 3)
+    fewer = replace(estimate, indices=indices[some], map_from_camera=poses[some])
+    assert study.frames_to_recover(case, study.Outcome(None, None, fewer, fewer)) == max(3, frames)
 
 
 def test_a_table_takes_its_place_in_the_page_and_no_other(study: ModuleType) -> None:
