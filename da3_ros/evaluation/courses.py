@@ -15,20 +15,35 @@ SIZE = (84, 56)
 _K = np.array([[54.0, 0.0, 42.0], [0.0, 54.0, 28.0], [0.0, 0.0, 1.0]])
 _STEP_NS = 100_000_000
 _START_NS = 1_000_000_000
-# A corridor 2.4 m wide and high around a block of 9 m by 6 m.
-_BLOCK_M = np.array([4.5, 3.0])
+# The corridor is 2.4 m wide and high; how many cupboards stand in it around a block of 9 m by 6 m.
+BLOCK_M = (9.0, 6.0)
 _WIDTH_M = 2.4
 _CUPBOARDS = 40
 
 
-def corridor(frames: int, laps: float = 1.0, seed: int = 0) -> Footage:
-    """Return a walk along a corridor around a block, with furniture along its walls."""
+def corridor(
+    frames: int, laps: float = 1.0, seed: int = 0, block_m: tuple[float, float] = BLOCK_M
+) -> Footage:
+    """
+    Return a walk along a corridor around a block, with furniture along its walls.
+
+    Raises:
+        InputError: if the block has no size, or there is no way to go.
+
+    """
+    if min(block_m) <= 0 or not laps > 0:
+        raise InputError(
+            f'Got {laps:g} laps around a block of {block_m[0]:g} m by {block_m[1]:g} m; expected '
+            'numbers above 0.'
+        )
     rng = np.random.default_rng(seed)
-    outer = _BLOCK_M + _WIDTH_M
+    half = np.array(block_m) / 2
+    outer = half + _WIDTH_M
     low, high = np.array([*-outer, -1.2]), np.array([*outer, 1.2])
-    block = np.array([[*-_BLOCK_M, -1.2], [*_BLOCK_M, 1.2]])
-    boxes = [block, *(_cupboard(rng, outer) for _ in range(_CUPBOARDS))]
-    poses = _walk_around(_BLOCK_M + _WIDTH_M / 2, frames, laps)
+    block = np.array([[*-half, -1.2], [*half, 1.2]])
+    cupboards = round(_CUPBOARDS * sum(block_m) / sum(BLOCK_M))
+    boxes = [block, *(_cupboard(rng, outer) for _ in range(cupboards))]
+    poses = _walk_around(half + _WIDTH_M / 2, frames, laps)
     return _footage(f'corridor-{seed}', BoxRoom(low, high, np.stack(boxes)), poses)
 
 

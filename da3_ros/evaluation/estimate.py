@@ -1,7 +1,7 @@
 """What a method makes of footage: where each frame was taken from, and its depth."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from da3_ros.config import EngineConfig
 from da3_ros.engine import Frame, KeyframePose, StreamingEngine
@@ -24,7 +24,9 @@ class Estimate:
 
     ``indices`` (N,) of the frames that were placed; ``map_from_camera`` (N, 4, 4) and ``depth``
     (N, h, w) float32 in units of the map, which are metres if ``is_metric``; ``own_ms`` (N,) is
-    the time that each frame took beside the network's, NaN where nobody measured it.
+    the time that each frame took beside the network's, NaN where nobody measured it. Of a map of
+    keyframes, ``keyframes`` (K,) are the positions among the N of those that it has at the end, in
+    ``map_parts`` parts, after so many ``loops_closed``.
     """
 
     method: str
@@ -33,17 +35,21 @@ class Estimate:
     depth: np.ndarray
     is_metric: bool
     own_ms: np.ndarray
+    keyframes: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=int))
+    loops_closed: int = 0
+    map_parts: int = 1
 
 
 @dataclass(frozen=True)
 class _Placed:
-    """A frame as it was published, and the keyframe that was the newest one then."""
+    """A frame as it was published, and the newest keyframe then, which it may be itself."""
 
     index: int
     map_from_camera: np.ndarray
     depth: np.ndarray
     scale: float
     keyframe: KeyframePose
+    is_keyframe: bool
     own_ms: float
 
 
@@ -70,15 +76,27 @@ def engine_estimates(
         own_ms = sum(stages.get(name, 0.0) for name in ('registration', 'keyframes'))
         pose, depth = view.map_from_camera, compared_depth(view.depth_m)
         scale, newest = update.status.scale, engine.keyframes[-1]
-        frames.append(_Placed(index, pose, depth, scale, newest, own_ms))
-    is_metric = bool(frames) and engine.status.is_metric
-    indices, own_ms = (np.array([getattr(f, n) for f in frames]) for n in ('index', 'own_ms'))
-
-    def estimate(method: str, placed: Sequence[_Placed]) -> Estimate:
-        poses, depths = ([getattr(f, n) for f in placed] for n in ('map_from_camera', 'depth'))
-        return Estimate(method, indices, np.array(poses), np.array(depths), is_metric, own_ms)
-
-    return estimate('engine', frames), estimate('settled', _settled(frames, engine))
+        frames.append(_Placed(index, pose, depth, scale, newest, view.is_keyframe, own_ms))
+    indices = np.array([f.index for f in frames], dtype=int)
+    stamps = footage.stamps_ns[indices]
+    live = Estimate(
+        method='engine',
+        indices=indices,
+        map_from_camera=np.array([f.map_from_camera for f in frames]),
+        depth=np.array([f.depth for f in frames]),
+        is_metric=bool(frames) and engine.status.is_metric,
+        own_ms=np.array([f.own_ms for f in frames]),
+        keyframes=np.flatnonzero(np.isin(stamps, [k.stamp_ns for k in engine.keyframes])),
+        loops_closed=engine.status.loops_closed,
+        map_parts=max(1, engine.status.map_parts),
+    )
+    settled = _settled(frames, engine)
+    return live, replace(
+        live,
+        method='settled',
+        map_from_camera=np.array([f.map_from_camera for f in settled]),
+        depth=np.array([f.depth for f in settled]),
+    )
 
 
 def _settled(frames: Sequence[_Placed], engine: StreamingEngine) -> list[_Placed]:
@@ -89,8 +107,10 @@ def _settled(frames: Sequence[_Placed], engine: StreamingEngine) -> list[_Placed
         then = frame.keyframe
         after = now.get(then.stamp_ns, then)
         size = after.scale / then.scale
-        keyframe_from_camera = invert(then.map_from_camera) @ frame.map_from_camera
-        keyframe_from_camera[:3, 3] *= size
+        keyframe_from_camera = np.eye(4)
+        if not frame.is_keyframe:
+            keyframe_from_camera = invert(then.map_from_camera) @ frame.map_from_camera
+            keyframe_from_camera[:3, 3] *= size
         pose = after.map_from_camera @ keyframe_from_camera
         settled.append(replace(frame, map_from_camera=pose, depth=size * frame.depth))
     return settled

@@ -17,6 +17,11 @@ import torch
 # A trajectory whose centres spread by less than this share of their distance from the origin (or
 # of 1 m, if that is more) is one point: what is left is rounding.
 _STATIC = 1e-9
+# The end of a trajectory is at most so many poses. One is where the camera was before if another
+# one of the first half is nearer than this share of the path, and looks the same way to so much.
+_END = 10
+_SAME_PLACE = 0.03
+_SAME_DIRECTION_DEG = 45.0
 
 
 @dataclass(frozen=True)
@@ -155,6 +160,36 @@ def relative_errors(
         translation_rmse_m=float(np.sqrt(np.mean(np.sum(error[:, :3, 3] ** 2, axis=1)))),
         rotation_rmse_deg=float(np.sqrt(np.mean(angle**2))),
     )
+
+
+def end_error_m(estimated: np.ndarray, true: np.ndarray, scale: float = 1.0) -> float:
+    """
+    Return how far off the end of world_from_camera poses (F, 4, 4) is, seen from where it began.
+
+    Each of the last ten poses that is back where the camera was in the first half is compared in
+    the frame of the pose there: what is left of all drift in between, and what a closed loop takes
+    away. Root mean square; NaN if the last pose is nowhere near an earlier one. ``scale`` as for
+    relative errors.
+
+    Raises:
+        InputError: if the shapes differ or there are fewer than two poses.
+
+    """
+    estimated, true = _checked(estimated, true)
+    half = len(true) // 2
+    end, before = np.arange(max(half, len(true) - _END), len(true)), np.arange(half)
+    centres, ahead = true[:, :3, 3], true[:, :3, 2]
+    away = np.linalg.norm(centres[end, None] - centres[None, before], axis=2)
+    is_alike = ahead[end] @ ahead[before].T > np.cos(np.radians(_SAME_DIRECTION_DEG))
+    away = np.where(is_alike, away, np.inf)
+    is_back = away.min(axis=1) <= _SAME_PLACE * path_length(true)
+    if not is_back[-1]:
+        return float('nan')
+    first, end = before[away.argmin(axis=1)][is_back], end[is_back]
+    estimated_motion = invert(estimated[first]) @ estimated[end]
+    true_motion = invert(true[first]) @ true[end]
+    error = scale * estimated_motion[:, :3, 3] - true_motion[:, :3, 3]
+    return float(np.sqrt(np.mean(np.sum(error**2, axis=1))))
 
 
 def _checked(estimated: np.ndarray, true: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -75,13 +75,18 @@ class BoxRoom:
         """Return the depth (H, W) that a camera (4, 4) inside the room sees."""
         rays = pixel_rays(intrinsics, height, width) @ world_from_camera[:3, :3].T
         rays = np.where(rays == 0, 1e-12, rays)
-        centre = world_from_camera[:3, 3]
-        # The rays have z = 1 in the camera, so lengths along them are depths.
-        depth = (np.where(rays > 0, self.high - centre, self.low - centre) / rays).min(axis=-1)
-        for low, high in self.boxes:
-            to_low, to_high = (low - centre) / rays, (high - centre) / rays
-            enters = np.minimum(to_low, to_high).max(axis=-1)
-            leaves = np.maximum(to_low, to_high).min(axis=-1)
+        # The rays have z = 1 in the camera, so lengths along them are depths. Axes come first: a
+        # minimum of three images is many times faster than one of triples.
+        rays = np.ascontiguousarray(np.moveaxis(rays, -1, 0))  # (3, H, W)
+        low, high, boxes = (
+            (corner - world_from_camera[:3, 3])[..., None, None]
+            for corner in (self.low, self.high, self.boxes)
+        )
+        depth = (np.where(rays > 0, high, low) / rays).min(axis=0)
+        for box_low, box_high in boxes:
+            to_low, to_high = box_low / rays, box_high / rays
+            enters = np.minimum(to_low, to_high).max(axis=0)
+            leaves = np.maximum(to_low, to_high).min(axis=0)
             depth = np.where((enters > 0) & (enters < leaves), np.minimum(depth, enters), depth)
         return depth
 

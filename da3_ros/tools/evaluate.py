@@ -54,7 +54,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         action='append',
         metavar='FILE',
-        help='a trajectory in TUM format, in a made-up room; for --simulate; repeat for more',
+        help='a trajectory in a made-up room, in TUM format or EuRoC states (.csv: of the body); '
+        'for --simulate; repeat for more',
     )
     add_engine_options(parser)
     _add_stream_options(parser)
@@ -94,7 +95,18 @@ def _add_stream_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument('--streams', type=int, default=2, help='rendered laps, or corridors')
     group.add_argument('--frames', type=int, default=500, help='frames of what is not on disk')
+    group.add_argument('--laps', type=float, default=1.0, help='times around the corridor')
+    group.add_argument(
+        '--block',
+        type=float,
+        nargs=2,
+        metavar=('X', 'Y'),
+        help='what the corridor leads around [m], if not 9 by 6',
+    )
     group.add_argument('--seed', type=int, default=0, help='seed of the simulated network')
+    group.add_argument(
+        '--seeds', type=int, default=1, help='simulated networks; the table has their mean'
+    )
     group.add_argument('--plots', type=Path, metavar='DIR', help='draw each stream, as DIR/*.png')
 
 

@@ -2,13 +2,16 @@
 ``da3 evaluate --stream``: trajectory and map of whole streams, beside two simpler ways.
 
 The engine, stitched chunks and frame-to-frame chaining see the same frames through the same
-network, or through the same simulated one.
+network, or through the same simulated ones. The engine has two rows: what it said at the time, and
+what it knows at the end ('settled').
 """
 
 import argparse
 from collections.abc import Sequence
 import dataclasses
 import json
+from pathlib import Path
+import sys
 
 from da3_ros.config import EngineConfig
 from da3_ros.engine.device import resolve_device
@@ -23,23 +26,26 @@ from da3_ros.evaluation.stream_scores import score
 from da3_ros.parameter_tree import replaced
 from da3_ros.tools.options import configured
 from da3_ros.tools.stream_sources import streams
+import numpy as np
 import torch
 
 NOISES = {'exact': Noise(), 'realistic': REALISTIC}
 _COLUMNS = {
     'ate_sim3_m': ('ATE Sim3', '.3f'),
     'ate_se3_m': ('ATE SE3', '.3f'),
-    'ate_percent': ('% path', '.2f'),
+    'ate_keyframes_m': ('ATE kf', '.3f'),
+    'end_m': ('end', '.3f'),
     'rpe_m': ('RPE', '.3f'),
     'rpe_deg': ('RPE deg', '.2f'),
     'scale_drift_percent': ('drift %', '.2f'),
     'abs_rel': ('AbsRel', '.3f'),
     'delta1': ('delta1', '.3f'),
     'thickness_m': ('thick', '.3f'),
-    'thickness_p90_m': ('thick90', '.3f'),
     'own_ms': ('own ms', '.1f'),
-    'own_p95_ms': ('own p95', '.1f'),
-    'frames': ('frames', 'd'),
+    'own_p95_ms': ('p95', '.1f'),
+    'loops_closed': ('loops', '.3g'),
+    'map_parts': ('parts', '.3g'),
+    'lost': ('lost', '.3g'),
 }
 _SIMULATED_RESOLUTION = 84
 
@@ -58,38 +64,71 @@ def run_streams(arguments: argparse.Namespace) -> int:
         runner = EagerRunner(networks.window)
         resolution = config.resolution or networks.named.config.resolution
     config = replaced(config, {'resolution': resolution})
+    seeds = range(arguments.seed, arguments.seed + arguments.seeds)
+    if len(seeds) != 1 and not (seeds and arguments.simulate):
+        raise InputError(f'--seeds is {len(seeds)}; expected 1, or more with --simulate.')
     results = []
     for footage in streams(arguments):
-        estimates = []
-        for size in [None, *sizes]:
-            through = runner or NetworkSimulator(
-                footage.truth, NOISES[arguments.simulate], arguments.seed
-            )
-            estimates.extend(_estimates(footage, through, config, size))
-        for estimate in estimates:
-            scores = dataclasses.asdict(score(estimate, footage))
-            results.append({'stream': footage.name, 'method': estimate.method, **scores})
-        if arguments.plots is not None:
-            from da3_ros.tools.stream_plot import draw_stream
-
-            arguments.plots.mkdir(parents=True, exist_ok=True)
-            draw_stream(arguments.plots / f'{footage.name}.png', footage, estimates)
+        for seed in seeds:
+            estimates = []
+            for size in [None, *sizes]:
+                through = runner or NetworkSimulator(
+                    footage.truth, NOISES[arguments.simulate], seed
+                )
+                estimates.extend(_estimates(footage, through, config, size))
+            scored = [(e, scores) for e in estimates if (scores := _scores(e, footage))]
+            for estimate, scores in scored:
+                head = {'stream': footage.name, 'method': estimate.method, 'seed': seed}
+                results.append({**head, **scores})
+            if arguments.plots is not None and seed == arguments.seed and scored:
+                _draw(arguments.plots, footage, [estimate for estimate, _ in scored])
+    if not results:
+        raise InputError('No method placed enough frames of any stream to be scored.')
     print(table(results))
     if arguments.output is not None:
         arguments.output.write_text(json.dumps(results, indent=1) + '\n')
     return 0
 
 
+def _scores(estimate: Estimate, footage: Footage) -> dict | None:
+    """Return the scores by name; a method that fails says so and leaves the others theirs."""
+    try:
+        return dataclasses.asdict(score(estimate, footage))
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return None
+
+
 def table(results: Sequence[dict]) -> str:
-    """Return one line for each stream and method; lengths in metres, own ms a frame."""
-    names = [max(len(r[key]) for r in results) for key in ('stream', 'method')]
-    lines = [' '.join([' ' * sum(names), '', *(f'{t:>8}' for t, _ in _COLUMNS.values())])]
+    """
+    Return one line for each stream and method, the mean over seeds; a dash is not known.
+
+    Lengths are in metres, own ms a frame; ``kf`` are keyframes, ``end`` the error of a lap's end.
+    """
+    groups: dict[tuple[str, str], list[dict]] = {}
     for result in results:
-        cells = [f'{result[key]:{kind}}' for key, (_, kind) in _COLUMNS.items()]
-        cells = ['-' if cell == 'nan' else cell for cell in cells]
-        head = f'{result["stream"]:{names[0]}} {result["method"]:{names[1]}}'
-        lines.append(' '.join([head, *(f'{cell:>8}' for cell in cells)]))
-    return '\n'.join(lines)
+        groups.setdefault((result['stream'], result['method']), []).append(result)
+    rows = [['', '', *(title for title, _ in _COLUMNS.values())]]
+    for head, seeds in groups.items():
+        means = {key: float(np.mean([r[key] for r in seeds])) for key in _COLUMNS}
+        cells = [f'{means[key]:{kind}}' for key, (_, kind) in _COLUMNS.items()]
+        rows.append([*head, *('-' if cell == 'nan' else cell for cell in cells)])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return '\n'.join(
+        '  '.join(
+            cell.ljust(width) if i < 2 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    )
+
+
+def _draw(folder: Path, footage: Footage, estimates: Sequence[Estimate]) -> None:
+    """Draw a stream; Matplotlib is loaded only here."""
+    from da3_ros.tools.stream_plot import draw_stream
+
+    folder.mkdir(parents=True, exist_ok=True)
+    draw_stream(folder / f'{footage.name}.png', footage, estimates)
 
 
 def _estimates(

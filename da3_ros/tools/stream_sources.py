@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from da3_ros.errors import InputError
-from da3_ros.evaluation.courses import corridor, room_around
+from da3_ros.evaluation.courses import BLOCK_M, corridor, room_around
+from da3_ros.evaluation.euroc import read_euroc
 from da3_ros.evaluation.footage import film_footage, FilmTruth, Footage, sequence_footage
 from da3_ros.evaluation.sequences import read_sequence
 from da3_ros.geometry.tum import read_tum
@@ -38,8 +39,9 @@ def streams(arguments: argparse.Namespace) -> Iterator[Footage]:
         for number in range(arguments.streams):
             yield rendered_lap(number, arguments.frames, size)
     if arguments.corridor:
+        block_m = tuple(arguments.block or BLOCK_M)
         for number in range(arguments.streams):
-            yield corridor(arguments.frames, seed=number)
+            yield corridor(arguments.frames, arguments.laps, number, block_m)
     for path in arguments.sequence or ():
         yield sequence_footage(path.name, read_sequence(path))
     for path in arguments.path or ():
@@ -72,8 +74,12 @@ def rendered_lap(number: int, frames: int, size: tuple[int, int]) -> Footage:
 
 
 def _real_path(path: Path, frames: int) -> Footage:
-    """Return a recorded trajectory, thinned to so many frames, in a room of boxes."""
-    _, poses = read_tum(path)
+    """
+    Return a recorded trajectory, thinned to so many frames, in a room of boxes.
+
+    In a .csv it is EuRoC's, of the vehicle's body: a camera is imagined there.
+    """
+    _, poses = read_euroc(path) if path.suffix == '.csv' else read_tum(path)
     if len(poses) < frames:
         raise InputError(f'{path} has {len(poses)} poses; expected at least {frames} (--frames).')
     return room_around(path.stem, poses[np.linspace(0, len(poses) - 1, frames).astype(int)])

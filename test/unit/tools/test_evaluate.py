@@ -1,12 +1,16 @@
 """``da3 evaluate`` sets a network beside depth without learning, on one footing."""
 
+import dataclasses
 import json
 from pathlib import Path
 
 from da3_ros.evaluation.baselines import floor_depth
 from da3_ros.evaluation.sequences import read_sequence, write_sequence
+from da3_ros.evaluation.stream_scores import StreamScores
+from da3_ros.geometry.transforms import quaternion_xyzw
 from da3_ros.geometry.tum import write_tum
 from da3_ros.model.weights import save_model
+from da3_ros.tools.evaluate_streams import table
 from da3_ros.tools.main import main
 from da3_ros.training.config import TrainConfig
 from da3_ros.training.loop import build
@@ -61,19 +65,30 @@ def test_baselines_stand_beside_the_network(hall: Path, weights: Path, capsys) -
 def test_streams_are_compared_in_table_json_and_plot(tmp_path: Path, capsys) -> None:
     output, plots = tmp_path / 'numbers.json', tmp_path / 'plots'
     words = ['evaluate', '--stream', '--corridor', '--simulate', 'exact', '--streams', '1']
-    words += ['--frames', '60', '--chunks', '12/6', '2/1', '--device', 'cpu']
+    words += ['--frames', '30', '--laps', '0.5', '--block', '4', '3', '--seeds', '2']
+    words += ['--chunks', '12/6', '2/1', '--device', 'cpu']
     assert main([*words, '--output', str(output), '--plots', str(plots)]) == 0
     rows = json.loads(output.read_text())
-    assert [row['method'] for row in rows] == [
-        'engine',
-        'settled',
-        'chunks 12/6',
-        'frame to frame',
-    ]
+    methods = ['engine', 'settled', 'chunks 12/6', 'frame to frame']
+    assert [row['method'] for row in rows] == 2 * methods
+    assert [row['seed'] for row in rows] == [0] * 4 + [1] * 4
     assert all(row['stream'] == 'corridor-0' and row['ate_sim3_m'] < 0.01 for row in rows)
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 5 and lines[0].split()[:2] == ['ATE', 'Sim3']
     assert (plots / 'corridor-0.png').read_bytes().startswith(b'\x89PNG')
+
+
+def test_the_table_has_the_mean_over_seeds_and_a_dash_for_what_is_not_known() -> None:
+    row = dict.fromkeys((f.name for f in dataclasses.fields(StreamScores)), 1.0)
+    rows = [
+        {**row, 'stream': 'a', 'method': 'x', 'ate_sim3_m': 1.0, 'end_m': float('nan')},
+        {**row, 'stream': 'a', 'method': 'x', 'ate_sim3_m': 2.0, 'loops_closed': 4},
+        {**row, 'stream': 'a', 'method': 'long name'},
+    ]
+    lines = table(rows).splitlines()
+    assert len(lines) == 3 and len({len(line) for line in lines}) == 1
+    assert lines[1].split()[:6] == ['a', 'x', '1.500', '1.000', '1.000', '-']
+    assert lines[1].split()[-3:] == ['2.5', '1', '1']
 
 
 def test_a_sequence_and_a_path_are_streams(hall: Path, tmp_path: Path) -> None:
@@ -81,10 +96,39 @@ def test_a_sequence_and_a_path_are_streams(hall: Path, tmp_path: Path) -> None:
     path = tmp_path / 'way.txt'
     sway = np.concatenate([poses + 0.1 * i * np.eye(4)[:, 3:] * [0, 0, 0, 1] for i in range(6)])
     write_tum(path, np.arange(len(sway)) * 10**9, sway)
+    states = tmp_path / 'states.csv'
+    lines = [
+        ','.join(map(str, [i, *p[:3, 3], *np.roll(quaternion_xyzw(p[:3, :3]), 1)]))
+        for i, p in enumerate(sway)
+    ]
+    states.write_text('\n'.join(lines))
     output = tmp_path / 'numbers.json'
-    words = ['evaluate', '--stream', '--simulate', 'exact', '--chunks', '6/3', '--path', str(path)]
-    assert main([*words, '--frames', '20', '--device', 'cpu', '--output', str(output)]) == 0
-    assert {row['stream'] for row in json.loads(output.read_text())} == {'way'}
+    words = ['evaluate', '--stream', '--simulate', 'exact', '--chunks', '6/3', '--device', 'cpu']
+    words += ['--path', str(path), '--path', str(states), '--frames', '20']
+    assert main([*words, '--output', str(output)]) == 0
+    rows = json.loads(output.read_text())
+    assert [row['stream'] for row in rows] == ['way'] * 3 + ['states'] * 3
+    for way, state in zip(rows[:3], rows[3:], strict=True):
+        assert way['ate_percent'] == pytest.approx(state['ate_percent'], rel=1e-3, abs=1e-3)
+
+
+def test_a_stream_that_cannot_be_scored_says_so_and_leaves_the_others_theirs(
+    tmp_path: Path, capsys
+) -> None:
+    moving = np.tile(np.eye(4), (30, 1, 1))
+    moving[:, 0, 3] = np.linspace(0, 1, 30)
+    moving[:, 2, 3] = np.linspace(0, 1, 30) ** 2
+    words = ['evaluate', '--stream', '--simulate', 'exact', '--chunks', '6/3', '--frames', '15']
+    words += ['--device', 'cpu', '--output', str(tmp_path / 'numbers.json')]
+    for name, poses in {'still': moving[:1].repeat(30, 0), 'way': moving}.items():
+        write_tum(tmp_path / f'{name}.txt', np.arange(30) * 10**9, poses)
+        words += ['--path', str(tmp_path / f'{name}.txt')]
+    assert main([*words, '--plots', str(tmp_path)]) == 0
+    rows = json.loads((tmp_path / 'numbers.json').read_text())
+    assert [row['stream'] for row in rows] == ['way'] * 3
+    assert 'The camera of still never moves' in capsys.readouterr().err
+    assert main(words[:-2]) == 2
+    assert 'No method' in capsys.readouterr().err
 
 
 def test_a_rendered_lap_goes_through_a_real_network(weights: Path, tmp_path: Path) -> None:
@@ -93,7 +137,7 @@ def test_a_rendered_lap_goes_through_a_real_network(weights: Path, tmp_path: Pat
     words += ['--model', str(weights), '--resolution', '56', '--chunks', '6/3', '--device', 'cpu']
     assert main([*words, '--output', str(output)]) == 0
     rows = json.loads(output.read_text())
-    assert [row['frames_in_all'] for row in rows] == [12, 12, 12]
+    assert [row['frames'] + row['lost'] for row in rows] == [12, 12, 12]
     assert all(row['ate_sim3_m'] > 0 for row in rows)
 
 
@@ -103,6 +147,8 @@ def test_a_rendered_lap_goes_through_a_real_network(weights: Path, tmp_path: Pat
         (['--corridor', '--simulate', 'exact'], 'go with --stream'),
         (['--stream', '--corridor'], 'they go with --simulate'),
         (['--stream', '--corridor', '--simulate', 'exact', '--chunks', '30'], "got '30'"),
+        (['--stream', '--synthetic', '--seeds', '2'], '--seeds is 2; expected 1'),
+        (['--stream', '--corridor', '--simulate', 'exact', '--laps', '0'], 'numbers above 0'),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(words, sentence, capsys) -> None:
