@@ -10,6 +10,7 @@ from da3_ros.ros.cameras import CameraInput
 from da3_ros.ros.depth_sensor import DepthSensorInput
 from da3_ros.ros.diagnostics import Diagnostics, Health
 from da3_ros.ros.drops import DropLog
+from da3_ros.ros.endpoints import Endpoints
 from da3_ros.ros.parameters import Parameters
 from da3_ros.ros.publishers import Outputs
 from da3_ros.ros.qos import diagnostics_qos
@@ -50,6 +51,7 @@ class Da3Node(LifecycleNode):
         self.worker: Worker | None = None
         self._outputs: Outputs | None = None
         self.cameras: dict[str, CameraInput] = {}
+        self._endpoints: Endpoints | None = None
         self._robot_tf: RobotTf | None = None
         self._depth_sensor: DepthSensorInput | None = None
         self._is_active = False
@@ -90,9 +92,9 @@ class Da3Node(LifecycleNode):
         result = super().on_activate(state)
         self.worker.resume()
         for camera in self.cameras.values():
-            camera.subscribe(self, self.worker.put)
+            camera.subscribe(self.worker.put)
         if self._depth_sensor is not None:
-            self._depth_sensor.subscribe(self)
+            self._depth_sensor.subscribe()
         self._status_timer = self.create_timer(
             _PERIOD_S, self._publish_status, clock=self._steady_clock
         )
@@ -134,14 +136,19 @@ class Da3Node(LifecycleNode):
         self.parameters.is_locked = True
         self.statistics = Statistics()
         drops = DropLog(self.statistics, self.get_logger())
+        self._endpoints = Endpoints(self, self.statistics)
         self._robot_tf = RobotTf(self, config.frames.map)
         if config.scale.depth_sensor != 'none':
-            self._depth_sensor = DepthSensorInput(config, drops)
+            self._depth_sensor = DepthSensorInput(config, drops, self._endpoints)
         robot = RosRobot(self._robot_tf, config.frames.odom, self._depth_sensor)
         self._engine = self._engine_factory(config, robot=robot)
         self._engine.warm_up(new=len(config.cameras), progress=self._on_prepared)
-        self.cameras = {name: CameraInput(name, config, drops) for name in config.cameras}
-        self._outputs = Outputs(self, config, self.statistics, drops, self._robot_tf)
+        self.cameras = {
+            name: CameraInput(name, config, drops, self._endpoints) for name in config.cameras
+        }
+        self._outputs = Outputs(
+            self, config, self.statistics, drops, self._robot_tf, self._endpoints
+        )
         self.worker = Worker(
             self._engine,
             robot,
@@ -189,8 +196,10 @@ class Da3Node(LifecycleNode):
             self._outputs.destroy()
         if self._robot_tf is not None:
             self._robot_tf.destroy()
+        if self._endpoints is not None:
+            self._endpoints.destroy()
         self._engine = self.worker = self._outputs = None
-        self._robot_tf = self._depth_sensor = None
+        self._robot_tf = self._depth_sensor = self._endpoints = None
         self.cameras = {}
         self.parameters.is_locked = False
 
