@@ -10,7 +10,8 @@ from da3_ros.ros.compressed import rgb_from_compressed
 from da3_ros.ros.convert import rgb_from_image, stamp_ns
 from da3_ros.ros.drops import DropLog
 from da3_ros.ros.endpoints import Endpoints
-from da3_ros.ros.qos import input_qos
+from da3_ros.ros.gate import GatedGroup
+from da3_ros.ros.qos import image_qos, input_qos
 from rclpy.node import Node
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -40,7 +41,7 @@ class CameraInput:
         self.name = name
         self._image = topic(name, _IMAGES[config.transport][1])
         self._info = topic(name, 'camera_info')
-        self._image_qos = endpoints.subscription_qos(self._image, input_qos(config.qos))
+        self._image_qos = endpoints.subscription_qos(self._image, image_qos(config))
         self._info_qos = endpoints.subscription_qos(self._info, input_qos(config.qos))
         self._endpoints = endpoints
         self._config = config
@@ -49,16 +50,21 @@ class CameraInput:
         self._is_uncalibrated = False
         self._subscriptions: list[Subscription] = []
 
-    def subscribe(self, on_image: ImageCallback) -> None:
-        """Listen to camera_info and to the one image topic of the transport."""
+    def subscribe(self, on_image: ImageCallback, has_room: Callable[[str], bool]) -> None:
+        """
+        Listen to camera_info and to the one image topic of the transport.
+
+        Images are fetched from the middleware only while there is room for this camera's.
+        """
 
         def forward(message: Image | CompressedImage) -> None:
             on_image(self.name, message)
 
+        gate = GatedGroup(lambda: has_room(self.name))
         self._subscriptions = [
             self._endpoints.subscription(CameraInfo, self._info, self.learn, self._info_qos),
             self._endpoints.subscription(
-                _IMAGES[self._config.transport][0], self._image, forward, self._image_qos
+                _IMAGES[self._config.transport][0], self._image, forward, self._image_qos, gate
             ),
         ]
 

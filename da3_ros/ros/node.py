@@ -11,7 +11,9 @@ from da3_ros.ros.depth_sensor import DepthSensorInput
 from da3_ros.ros.diagnostics import Diagnostics, Health
 from da3_ros.ros.drops import DropLog
 from da3_ros.ros.endpoints import Endpoints
+from da3_ros.ros.inbox import Inbox
 from da3_ros.ros.parameters import Parameters
+from da3_ros.ros.pending import pending
 from da3_ros.ros.publishers import Outputs
 from da3_ros.ros.qos import diagnostics_qos
 from da3_ros.ros.robot import RosRobot
@@ -65,6 +67,8 @@ class Da3Node(LifecycleNode):
         self._steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(_PERIOD_S, self._publish_diagnostics, clock=self._steady_clock)
         self._status_timer: Timer | None = None
+        # Wakes the executor, which looks again whether there is room for images.
+        self._room = self.create_guard_condition(lambda: None)
         # A service that waits for the worker keeps its group, so it has one of its own.
         waiting = MutuallyExclusiveCallbackGroup()
         self.create_service(Trigger, '~/reset', self._on_reset, callback_group=waiting)
@@ -92,7 +96,7 @@ class Da3Node(LifecycleNode):
         result = super().on_activate(state)
         self.worker.resume()
         for camera in self.cameras.values():
-            camera.subscribe(self.worker.put)
+            camera.subscribe(self.worker.put, self.worker.has_room)
         if self._depth_sensor is not None:
             self._depth_sensor.subscribe()
         self._status_timer = self.create_timer(
@@ -158,6 +162,7 @@ class Da3Node(LifecycleNode):
             drops,
             self.get_logger(),
             config,
+            Inbox(pending(config.replay), on_room=self._room.trigger),
         )
         name, licence = self._engine.model_name, self._engine.licence
         self.get_logger().info(f"'{name}' is ready on {self._engine.device}.")
