@@ -115,7 +115,9 @@ class Outputs:
                 self._tf.send(view.map_from_camera, frame_id, view.stamp_ns)
             self._cameras[view.camera].publish(view, frame_id, config)
             now_ns = self._node.get_clock().now().nanoseconds
-            self._statistics.publish(latency_ms=(now_ns - view.stamp_ns) * 1e-6)
+            # A simulation whose clock was never heard has no time yet: it reads 0.
+            latency_ms = (now_ns - view.stamp_ns) * 1e-6 if now_ns else None
+            self._statistics.publish(latency_ms)
 
     def publish_keyframes(self, keyframes: tuple[KeyframePose, ...], stamp: int) -> None:
         """Publish where every keyframe is believed to be; latched, also while nobody listens."""
