@@ -12,7 +12,6 @@ from da3_ros.ros.drops import DropLog
 from da3_ros.ros.endpoints import Endpoints
 from da3_ros.ros.gate import GatedGroup
 from da3_ros.ros.qos import image_qos, input_qos
-from rclpy.node import Node
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
@@ -68,10 +67,10 @@ class CameraInput:
             ),
         ]
 
-    def unsubscribe(self, node: Node) -> None:
+    def unsubscribe(self) -> None:
         """Stop listening."""
         for subscription in self._subscriptions:
-            node.destroy_subscription(subscription)
+            self._endpoints.unsubscribe(subscription)
         self._subscriptions = []
 
     def learn(self, message: CameraInfo) -> None:

@@ -14,7 +14,6 @@ from da3_ros.ros.endpoints import Endpoints
 from da3_ros.ros.qos import input_qos
 from da3_ros.ros.ranges import points_of_cloud, points_of_depth_image, points_of_scan
 import numpy as np
-from rclpy.node import Node
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, Image, LaserScan, PointCloud2
 
@@ -67,10 +66,10 @@ class DepthSensorInput:
             for (message_type, topic), callback in self._inputs.items()
         ]
 
-    def unsubscribe(self, node: Node) -> None:
+    def unsubscribe(self) -> None:
         """Stop listening, and forget what was heard."""
         for subscription in self._subscriptions:
-            node.destroy_subscription(subscription)
+            self._endpoints.unsubscribe(subscription)
         self._subscriptions = []
         with self._lock:
             self._messages.clear()

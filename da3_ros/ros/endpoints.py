@@ -82,6 +82,10 @@ class Endpoints:
             ),
         )
 
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """Take a subscription back from the node."""
+        self._node.destroy_subscription(subscription)
+
     def destroy(self) -> None:
         """Take publishers and parameters back from the node; subscriptions end before."""
         for publisher in self._publishers:

@@ -179,9 +179,9 @@ class Da3Node(LifecycleNode):
         """Undo activate, from any state."""
         self._is_active = False
         for camera in self.cameras.values():
-            camera.unsubscribe(self)
+            camera.unsubscribe()
         if self._depth_sensor is not None:
-            self._depth_sensor.unsubscribe(self)
+            self._depth_sensor.unsubscribe()
         if self._status_timer is not None:
             self.destroy_timer(self._status_timer)
             self._status_timer = None
