@@ -270,6 +270,13 @@ class NodeConfig(EngineConfig):
         'raw subscribes to image, compressed to image/compressed.',
         choices=('raw', 'compressed'),
     )
+    replay: str = parameter(
+        'realtime',
+        'realtime: the newest image goes first, and those that it overtook are dropped; '
+        'every_frame: none is dropped, images wait their turn, at first here, then in the '
+        'middleware, which asks for a reliable publisher.',
+        choices=('realtime', 'every_frame'),
+    )
     autostart: bool = parameter(True, 'Configure and activate without being told to.')
     tf: str = parameter(
         'camera',

@@ -18,6 +18,7 @@ ARGUMENTS = {
     'camera': ('', "Name of the camera, the prefix of its topics; empty for the file's cameras."),
     'image': ('', 'Image topic to listen to; empty for the one named image.'),
     'camera_info': ('', 'CameraInfo topic; empty for camera_info beside the image topic.'),
+    'replay': ('', 'realtime or every_frame; empty leaves it to the parameter file.'),
     'use_sim_time': ('false', 'Take the time from /clock, as when a bag is played.'),
     'log_level': ('info', 'debug, info, warn, error or fatal.'),
     'rviz': ('false', 'Start RViz too.'),
@@ -43,8 +44,7 @@ def nodes(context: LaunchContext) -> list[Node]:
     given = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
     is_true = {name: given[name].lower() in ('true', '1') for name in ('use_sim_time', 'rviz')}
     overrides = {'use_sim_time': is_true['use_sim_time']}
-    if given['model']:
-        overrides['model'] = given['model']
+    overrides |= {name: given[name] for name in ('model', 'replay') if given[name]}
     if given['camera']:
         overrides['cameras'] = [given['camera']]
     started = [

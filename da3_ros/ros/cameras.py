@@ -9,13 +9,15 @@ from da3_ros.ros.calibration import Calibration, calibration_from_info
 from da3_ros.ros.compressed import rgb_from_compressed
 from da3_ros.ros.convert import rgb_from_image, stamp_ns
 from da3_ros.ros.drops import DropLog
-from da3_ros.ros.qos import input_qos
-from rclpy.node import Node
+from da3_ros.ros.endpoints import Endpoints
+from da3_ros.ros.gate import GatedGroup
+from da3_ros.ros.qos import image_qos, input_qos
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 # A camera has a few resolutions; a sender of ever new ones must not fill the memory.
 _MAX_CALIBRATIONS = 8
+_IMAGES = {'raw': (Image, 'image'), 'compressed': (CompressedImage, 'image/compressed')}
 
 ImageCallback = Callable[[str, Image | CompressedImage], None]
 
@@ -32,34 +34,43 @@ class CameraInput:
     CameraInfo is cached by image size and never synchronised on: images do not wait for it.
     """
 
-    def __init__(self, name: str, config: NodeConfig, drops: DropLog) -> None:
+    def __init__(
+        self, name: str, config: NodeConfig, drops: DropLog, endpoints: Endpoints
+    ) -> None:
         self.name = name
+        self._image = topic(name, _IMAGES[config.transport][1])
+        self._info = topic(name, 'camera_info')
+        self._image_qos = endpoints.subscription_qos(self._image, image_qos(config))
+        self._info_qos = endpoints.subscription_qos(self._info, input_qos(config.qos))
+        self._endpoints = endpoints
         self._config = config
         self._drops = drops
         self.calibrations: dict[tuple[int, int], Calibration] = {}
         self._is_uncalibrated = False
         self._subscriptions: list[Subscription] = []
 
-    def subscribe(self, node: Node, on_image: ImageCallback) -> None:
-        """Listen to camera_info and to the one image topic of the transport."""
-        qos = input_qos(self._config.qos)
-        is_raw = self._config.transport == 'raw'
-        image_type, image_topic = (
-            (Image, 'image') if is_raw else (CompressedImage, 'image/compressed')
-        )
+    def subscribe(self, on_image: ImageCallback, has_room: Callable[[str], bool]) -> None:
+        """
+        Listen to camera_info and to the one image topic of the transport.
+
+        Images are fetched from the middleware only while there is room for this camera's.
+        """
 
         def forward(message: Image | CompressedImage) -> None:
             on_image(self.name, message)
 
+        gate = GatedGroup(lambda: has_room(self.name))
         self._subscriptions = [
-            node.create_subscription(CameraInfo, topic(self.name, 'camera_info'), self.learn, qos),
-            node.create_subscription(image_type, topic(self.name, image_topic), forward, qos),
+            self._endpoints.subscription(CameraInfo, self._info, self.learn, self._info_qos),
+            self._endpoints.subscription(
+                _IMAGES[self._config.transport][0], self._image, forward, self._image_qos, gate
+            ),
         ]
 
-    def unsubscribe(self, node: Node) -> None:
+    def unsubscribe(self) -> None:
         """Stop listening."""
         for subscription in self._subscriptions:
-            node.destroy_subscription(subscription)
+            self._endpoints.unsubscribe(subscription)
         self._subscriptions = []
 
     def learn(self, message: CameraInfo) -> None:

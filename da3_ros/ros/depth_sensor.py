@@ -10,10 +10,10 @@ from da3_ros.errors import CameraInfoError, InputError
 from da3_ros.ros.calibration import Calibration, calibration_from_info
 from da3_ros.ros.convert import stamp_ns
 from da3_ros.ros.drops import DropLog
+from da3_ros.ros.endpoints import Endpoints
 from da3_ros.ros.qos import input_qos
 from da3_ros.ros.ranges import points_of_cloud, points_of_depth_image, points_of_scan
 import numpy as np
-from rclpy.node import Node
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, Image, LaserScan, PointCloud2
 
@@ -43,32 +43,33 @@ class DepthSensorInput:
     They are made points when the worker asks for those of an image's stamp.
     """
 
-    def __init__(self, config: NodeConfig, drops: DropLog) -> None:
+    def __init__(self, config: NodeConfig, drops: DropLog, endpoints: Endpoints) -> None:
+        self._endpoints = endpoints
         self._kind = config.scale.depth_sensor
-        self._qos = input_qos(config.qos)
+        self._inputs = {_TOPICS[self._kind]: self._keep}
+        if self._kind == 'depth_image':
+            self._inputs[CameraInfo, 'depth_sensor/camera_info'] = self._learn
+        self._qos = {
+            topic: endpoints.subscription_qos(topic, input_qos(config.qos))
+            for _, topic in self._inputs
+        }
         self._drops = drops
         self._calibration: Calibration | None = None
         self._lock = threading.Lock()
         self._messages: deque[Any] = deque(maxlen=_KEPT)
         self._subscriptions: list[Subscription] = []
 
-    def subscribe(self, node: Node) -> None:
+    def subscribe(self) -> None:
         """Listen to the sensor."""
-        message_type, topic = _TOPICS[self._kind]
         self._subscriptions = [
-            node.create_subscription(message_type, topic, self._keep, self._qos)
+            self._endpoints.subscription(message_type, topic, callback, self._qos[topic])
+            for (message_type, topic), callback in self._inputs.items()
         ]
-        if self._kind == 'depth_image':
-            self._subscriptions.append(
-                node.create_subscription(
-                    CameraInfo, 'depth_sensor/camera_info', self._learn, self._qos
-                )
-            )
 
-    def unsubscribe(self, node: Node) -> None:
+    def unsubscribe(self) -> None:
         """Stop listening, and forget what was heard."""
         for subscription in self._subscriptions:
-            node.destroy_subscription(subscription)
+            self._endpoints.unsubscribe(subscription)
         self._subscriptions = []
         with self._lock:
             self._messages.clear()

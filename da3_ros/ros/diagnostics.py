@@ -76,6 +76,7 @@ class Diagnostics:
         self._at = time.monotonic()
         self._counts: Snapshot | None = None
         self._last_input_at = self._at
+        self._now_ns: int | None = None
 
     def message(self, health: Health, now: Time) -> DiagnosticArray:
         """Return the diagnostics since the call before."""
@@ -86,7 +87,9 @@ class Diagnostics:
             before = health.counts  # the node was configured anew
         if health.counts.frames_received > before.frames_received or not health.is_active:
             self._last_input_at = at
-        level, text = self._summary(health, before)
+        is_frozen = now.nanoseconds == self._now_ns
+        self._now_ns = now.nanoseconds
+        level, text = self._summary(health, before, is_frozen)
         status = DiagnosticStatus(level=level, name=self._name, message=text)
         status.hardware_id = str(health.engine.device) if health.engine else ''
         status.values = [
@@ -96,7 +99,7 @@ class Diagnostics:
         array.header.stamp = now.to_msg()
         return array
 
-    def _summary(self, health: Health, before: Snapshot) -> tuple[bytes, str]:
+    def _summary(self, health: Health, before: Snapshot, is_frozen: bool) -> tuple[bytes, str]:
         """Return the level and one line: the worst thing that there is to say."""
         if health.problem:
             return DiagnosticStatus.ERROR, health.problem
@@ -109,6 +112,11 @@ class Diagnostics:
         silent_s = self._at - self._last_input_at
         if silent_s > _STALE_S:
             return DiagnosticStatus.WARN, f'No image for {silent_s:.0f} s.'
+        if is_frozen and health.counts.frames_received > before.frames_received:
+            return DiagnosticStatus.WARN, (
+                'Images come, but the clock stands still: use_sim_time is true, and nothing new '
+                'comes on /clock.'
+            )
         fresh = {
             reason: n - before.drops.get(reason, 0)
             for reason, n in health.counts.drops.items()

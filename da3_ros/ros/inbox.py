@@ -1,9 +1,11 @@
-"""What waits for the worker: the newest message of each camera, and requests from services."""
+"""What waits for the worker: messages of the cameras, and requests from services."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 import threading
 from typing import Any
+
+from da3_ros.ros.pending import Pending
 
 
 @dataclass(frozen=True)
@@ -18,13 +20,15 @@ class Inbox:
     """
     Hands work from the executor to the worker and never makes the executor wait.
 
-    Messages are taken only while the inbox is open; a message that comes while an older one of the
-    same camera still waits takes its place (freshest first). Requests are taken until ``shut``.
+    Messages are taken only while the inbox is open; ``messages`` decides which of them wait.
+    ``on_room`` is called, from the worker's thread, when messages were taken. Requests are taken
+    until ``shut``.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, messages: Pending, on_room: Callable[[], None]) -> None:
         self._changed = threading.Condition()
-        self._messages: dict[str, Any] = {}
+        self._messages = messages
+        self._on_room = on_room
         self._requests: list[Callable[[], None]] = []
         self._is_open = False
         self._is_shut = False
@@ -53,9 +57,7 @@ class Inbox:
         """Refuse further messages and forget those that wait; returns how many waited."""
         with self._changed:
             self._is_open = False
-            waiting = len(self._messages)
-            self._messages = {}
-            return waiting
+            return self._messages.clear()
 
     def shut(self) -> tuple[Callable[[], None], ...]:
         """Close for good and send the worker home; returns the requests that nobody will run."""
@@ -67,14 +69,17 @@ class Inbox:
             return orphans
 
     def put(self, camera: str, message: Any) -> int:
-        """Leave a message; returns how many messages were lost by it: 0 or 1."""
+        """Leave a message; returns how many messages were lost by it."""
         with self._changed:
             if not self._is_open:
                 return 1
-            lost = int(camera in self._messages)
-            self._messages[camera] = message
+            lost = self._messages.put(camera, message)
             self._changed.notify()
             return lost
+
+    def has_room(self, camera: str) -> bool:
+        """Tell whether the next message of a camera should be fetched."""
+        return self._messages.has_room(camera)
 
     def request(self, run: Callable[[], None]) -> bool:
         """Leave something else to do; False when the inbox is shut."""
@@ -91,6 +96,8 @@ class Inbox:
             self._changed.wait_for(lambda: self._is_shut or self._messages or self._requests)
             if self._is_shut:
                 return None
-            work = Work(tuple(self._requests), self._messages)
-            self._requests, self._messages = [], {}
-            return work
+            work = Work(tuple(self._requests), self._messages.take())
+            self._requests = []
+        if work.messages:
+            self._on_room()
+        return work

@@ -10,8 +10,8 @@ from da3_ros.engine import MapCloud, Surface
 from da3_ros.ros.clouds import coloured_cloud
 from da3_ros.ros.convert import header_at
 from da3_ros.ros.drops import DropLog
+from da3_ros.ros.endpoints import Endpoints
 from da3_ros.ros.qos import latched_qos
-from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import PointCloud2
 
 # How long somebody who starts to listen waits at most for a map that stopped changing [s].
@@ -36,8 +36,8 @@ class MapPoints:
     published. Nothing is published after ``close`` has returned.
     """
 
-    def __init__(self, node: LifecycleNode, drops: DropLog) -> None:
-        self._publisher = node.create_lifecycle_publisher(PointCloud2, 'map_points', latched_qos())
+    def __init__(self, endpoints: Endpoints, drops: DropLog) -> None:
+        self._publisher = endpoints.publisher(PointCloud2, 'map_points', latched_qos())
         self._drops = drops
         self._cloud = MapCloud()
         self._changed = threading.Condition()
@@ -74,10 +74,6 @@ class MapPoints:
             self._changed.notify_all()
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
-
-    def destroy(self, node: LifecycleNode) -> None:
-        """Take the publisher back from the node."""
-        node.destroy_lifecycle_publisher(self._publisher)
 
     def _take(self) -> _Map | None:
         """Wait until a map is to be published; None when shut."""

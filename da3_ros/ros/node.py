@@ -10,7 +10,10 @@ from da3_ros.ros.cameras import CameraInput
 from da3_ros.ros.depth_sensor import DepthSensorInput
 from da3_ros.ros.diagnostics import Diagnostics, Health
 from da3_ros.ros.drops import DropLog
+from da3_ros.ros.endpoints import Endpoints
+from da3_ros.ros.inbox import Inbox
 from da3_ros.ros.parameters import Parameters
+from da3_ros.ros.pending import pending
 from da3_ros.ros.publishers import Outputs
 from da3_ros.ros.qos import diagnostics_qos
 from da3_ros.ros.robot import RosRobot
@@ -50,6 +53,7 @@ class Da3Node(LifecycleNode):
         self.worker: Worker | None = None
         self._outputs: Outputs | None = None
         self.cameras: dict[str, CameraInput] = {}
+        self._endpoints: Endpoints | None = None
         self._robot_tf: RobotTf | None = None
         self._depth_sensor: DepthSensorInput | None = None
         self._is_active = False
@@ -63,6 +67,8 @@ class Da3Node(LifecycleNode):
         self._steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(_PERIOD_S, self._publish_diagnostics, clock=self._steady_clock)
         self._status_timer: Timer | None = None
+        # Wakes the executor, which looks again whether there is room for images.
+        self._room = self.create_guard_condition(lambda: None)
         # A service that waits for the worker keeps its group, so it has one of its own.
         waiting = MutuallyExclusiveCallbackGroup()
         self.create_service(Trigger, '~/reset', self._on_reset, callback_group=waiting)
@@ -90,9 +96,9 @@ class Da3Node(LifecycleNode):
         result = super().on_activate(state)
         self.worker.resume()
         for camera in self.cameras.values():
-            camera.subscribe(self, self.worker.put)
+            camera.subscribe(self.worker.put, self.worker.has_room)
         if self._depth_sensor is not None:
-            self._depth_sensor.subscribe(self)
+            self._depth_sensor.subscribe()
         self._status_timer = self.create_timer(
             _PERIOD_S, self._publish_status, clock=self._steady_clock
         )
@@ -134,14 +140,19 @@ class Da3Node(LifecycleNode):
         self.parameters.is_locked = True
         self.statistics = Statistics()
         drops = DropLog(self.statistics, self.get_logger())
+        self._endpoints = Endpoints(self, self.statistics)
         self._robot_tf = RobotTf(self, config.frames.map)
         if config.scale.depth_sensor != 'none':
-            self._depth_sensor = DepthSensorInput(config, drops)
+            self._depth_sensor = DepthSensorInput(config, drops, self._endpoints)
         robot = RosRobot(self._robot_tf, config.frames.odom, self._depth_sensor)
         self._engine = self._engine_factory(config, robot=robot)
         self._engine.warm_up(new=len(config.cameras), progress=self._on_prepared)
-        self.cameras = {name: CameraInput(name, config, drops) for name in config.cameras}
-        self._outputs = Outputs(self, config, self.statistics, drops, self._robot_tf)
+        self.cameras = {
+            name: CameraInput(name, config, drops, self._endpoints) for name in config.cameras
+        }
+        self._outputs = Outputs(
+            self, config, self.statistics, drops, self._robot_tf, self._endpoints
+        )
         self.worker = Worker(
             self._engine,
             robot,
@@ -151,6 +162,7 @@ class Da3Node(LifecycleNode):
             drops,
             self.get_logger(),
             config,
+            Inbox(pending(config.replay), on_room=self._room.trigger),
         )
         name, licence = self._engine.model_name, self._engine.licence
         self.get_logger().info(f"'{name}' is ready on {self._engine.device}.")
@@ -167,9 +179,9 @@ class Da3Node(LifecycleNode):
         """Undo activate, from any state."""
         self._is_active = False
         for camera in self.cameras.values():
-            camera.unsubscribe(self)
+            camera.unsubscribe()
         if self._depth_sensor is not None:
-            self._depth_sensor.unsubscribe(self)
+            self._depth_sensor.unsubscribe()
         if self._status_timer is not None:
             self.destroy_timer(self._status_timer)
             self._status_timer = None
@@ -189,8 +201,10 @@ class Da3Node(LifecycleNode):
             self._outputs.destroy()
         if self._robot_tf is not None:
             self._robot_tf.destroy()
+        if self._endpoints is not None:
+            self._endpoints.destroy()
         self._engine = self.worker = self._outputs = None
-        self._robot_tf = self._depth_sensor = None
+        self._robot_tf = self._depth_sensor = self._endpoints = None
         self.cameras = {}
         self.parameters.is_locked = False
 

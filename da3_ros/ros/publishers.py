@@ -17,6 +17,7 @@ from da3_ros.ros.convert import (
 )
 from da3_ros.ros.diagnostics import status_message
 from da3_ros.ros.drops import DropLog
+from da3_ros.ros.endpoints import Endpoints
 from da3_ros.ros.map_points import MapPoints
 from da3_ros.ros.poses import odometry_message, PathBuilder
 from da3_ros.ros.qos import latched_qos, output_qos
@@ -37,11 +38,9 @@ def is_heard(publisher: LifecyclePublisher) -> bool:
 class CameraPublishers:
     """The topics of one camera: depth with its camera_info, confidence, points, odometry."""
 
-    def __init__(self, node: LifecycleNode, camera: str, config: NodeConfig) -> None:
-        qos = output_qos(config.qos)
-
+    def __init__(self, endpoints: Endpoints, camera: str, config: NodeConfig) -> None:
         def publisher(message_type: type, name: str) -> LifecyclePublisher:
-            return node.create_lifecycle_publisher(message_type, topic(camera, name), qos)
+            return endpoints.publisher(message_type, topic(camera, name), output_qos(config.qos))
 
         self._depth = publisher(Image, 'depth/image_rect')
         self._info = publisher(CameraInfo, 'depth/camera_info')
@@ -77,17 +76,6 @@ class CameraPublishers:
                 odometry_message(view.map_from_camera, view.pose_covariance, in_map, frame_id)
             )
 
-    def destroy(self, node: LifecycleNode) -> None:
-        """Take the publishers back from the node."""
-        for publisher in (
-            self._depth,
-            self._info,
-            self._confidence,
-            self._points,
-            self._odometry,
-        ):
-            node.destroy_lifecycle_publisher(publisher)
-
 
 class Outputs:
     """
@@ -103,16 +91,19 @@ class Outputs:
         statistics: Statistics,
         drops: DropLog,
         robot_tf: RobotTf,
+        endpoints: Endpoints,
     ) -> None:
         self._node = node
         self._map_frame = config.frames.map
         self._statistics = statistics
         self._status_at = 0.0
         self._path = PathBuilder()
-        self._keyframes = node.create_lifecycle_publisher(Path, 'keyframes', latched_qos())
-        self._status = node.create_lifecycle_publisher(Status, 'status', output_qos(config.qos))
-        self._cameras = {name: CameraPublishers(node, name, config) for name in config.cameras}
-        self.map_points = MapPoints(node, drops)
+        self._keyframes = endpoints.publisher(Path, 'keyframes', latched_qos())
+        self._status = endpoints.publisher(Status, 'status', output_qos(config.qos))
+        self._cameras = {
+            name: CameraPublishers(endpoints, name, config) for name in config.cameras
+        }
+        self.map_points = MapPoints(endpoints, drops)
         self._tf = make_tf(node, config, drops, robot_tf)
 
     def publish(self, update: Update, frame_ids: Mapping[str, str], config: NodeConfig) -> None:
@@ -124,7 +115,9 @@ class Outputs:
                 self._tf.send(view.map_from_camera, frame_id, view.stamp_ns)
             self._cameras[view.camera].publish(view, frame_id, config)
             now_ns = self._node.get_clock().now().nanoseconds
-            self._statistics.publish(latency_ms=(now_ns - view.stamp_ns) * 1e-6)
+            # A simulation whose clock was never heard has no time yet: it reads 0.
+            latency_ms = (now_ns - view.stamp_ns) * 1e-6 if now_ns else None
+            self._statistics.publish(latency_ms)
 
     def publish_keyframes(self, keyframes: tuple[KeyframePose, ...], stamp: int) -> None:
         """Publish where every keyframe is believed to be; latched, also while nobody listens."""
@@ -144,11 +137,6 @@ class Outputs:
         return time.monotonic() - self._status_at
 
     def destroy(self) -> None:
-        """Take everything back from the node."""
+        """Take TF's broadcasters back from the node; the publishers are ``endpoints``'."""
         if self._tf is not None:
             self._tf.destroy()
-        for camera in self._cameras.values():
-            camera.destroy(self._node)
-        self.map_points.destroy(self._node)
-        self._node.destroy_lifecycle_publisher(self._status)
-        self._node.destroy_lifecycle_publisher(self._keyframes)

@@ -1,6 +1,6 @@
-"""The four qualities of service that the node uses, by name."""
+"""The five qualities of service that the node uses, by name."""
 
-from da3_ros.config import QosConfig
+from da3_ros.config import NodeConfig, QosConfig
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
 _RELIABILITY = {
@@ -11,8 +11,15 @@ _RELIABILITY = {
 _INPUT_DEPTH = 5
 
 
+def image_qos(config: NodeConfig) -> QoSProfile:
+    """Return that of images: an input's, or what loses none however long they wait."""
+    if config.replay == 'every_frame':
+        return QoSProfile(history=HistoryPolicy.KEEP_ALL, reliability=ReliabilityPolicy.RELIABLE)
+    return input_qos(config.qos)
+
+
 def input_qos(config: QosConfig) -> QoSProfile:
-    """Return that of images and camera_info; best effort is compatible with every publisher."""
+    """Return that of all inputs but TF; best effort is compatible with every publisher."""
     return QoSProfile(
         history=HistoryPolicy.KEEP_LAST,
         depth=_INPUT_DEPTH,

@@ -49,11 +49,12 @@ class Statistics:
         with self._lock:
             self._frames['processed'] += count
 
-    def publish(self, latency_ms: float) -> None:
-        """Count a frame that went out, so many milliseconds after its stamp."""
+    def publish(self, latency_ms: float | None) -> None:
+        """Count a frame that went out, so many ms after its stamp; None without a clock."""
         with self._lock:
             self._frames['published'] += 1
-            self._latency_ms.append(latency_ms)
+            if latency_ms is not None:
+                self._latency_ms.append(latency_ms)
 
     def drop(self, reason: str, count: int = 1) -> None:
         """Count something that was not used."""

@@ -42,6 +42,7 @@ class Worker:
         drops: DropLog,
         logger: RcutilsLogger,
         config: NodeConfig,
+        inbox: Inbox,
     ) -> None:
         self._engine = engine
         self._robot = robot
@@ -53,7 +54,7 @@ class Worker:
         self._engine_config = config
         self._unsettled = 0  # messages of the current set that are not yet counted anywhere
         self.newest_stamp_ns = 0
-        self._inbox = Inbox()
+        self._inbox = inbox
         self._outbox = Outbox(engine, outputs, statistics, drops)
         self._map_points = outputs.map_points
         # A daemon: a network that hangs must not keep the process from ending.
@@ -61,10 +62,14 @@ class Worker:
         self._thread.start()
 
     def put(self, camera: str, message: Any) -> None:
-        """Leave a camera's newest image; an older one that still waits is given up."""
+        """Leave a camera's newest image; the inbox decides whether an older one is given up."""
         self._statistics.receive()
         if self._inbox.put(camera, message):
             self._drops.drop('frame_superseded')
+
+    def has_room(self, camera: str) -> bool:
+        """Tell whether the next image of a camera should be fetched."""
+        return self._inbox.has_room(camera)
 
     def request(self, action: Callable[[Engine], str]) -> Future:
         """Have ``action`` run on the engine between two frames; the future gets an ``Answer``."""
