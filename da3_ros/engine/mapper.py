@@ -79,7 +79,7 @@ class Mapper:
         self.configure(config)
         self.map = Map(config.keyframe.max_count)
         self.window = Window(config.window.size, config.window.refreshed)
-        self._size = config.window.size
+        self._full_size = config.window.size
         self._revisits = Revisits(self.map, 2 * config.window.size)
         self._closer = LoopCloser()
         self.clear()
@@ -116,7 +116,7 @@ class Mapper:
         """Return who goes with a view that is lost: a place that looks like it, and around it."""
         matches = self.map.places.query(self._describe(view), _RECOLLECTIONS, ())
         place = self.map[matches[attempt % len(matches)][0]]
-        members = [place, *self.map.neighbours(place)][: max(1, self._size - newest)]
+        members = [place, *self.map.neighbours(place)][: max(1, self.window.size - newest)]
         for keyframe in members:
             keyframe.recall()
         return Company(tuple(members), is_recollected=True)
@@ -154,8 +154,8 @@ class Mapper:
         overlaps = self._overlaps(placed, known)
         reference = self._rule.next_reference(overlaps) if overlaps else 0
         members = list(self.window)
+        descriptor = self._describe(keyframe.view)  # first: it may want for memory
         self._admit(keyframe, overlaps, reference)
-        descriptor = self._describe(keyframe.view)
         linked = list(zip(members, overlaps, strict=True))
         self.map.add(keyframe, descriptor, linked, self._in_use())
         if self._revisits_on and self._closing is None:
@@ -216,6 +216,19 @@ class Mapper:
         self.loops_closed += 1
         self._welcome(guest)
         return Change(f'A loop is closed: {_seen_again(guest)}', log_size)
+
+    @property
+    def shrunk_to(self) -> int:
+        """The size of the window, 0 while it never shrank."""
+        return self.window.size if self.window.size < self._full_size else 0
+
+    def shrink(self, newest: int) -> bool:
+        """Let the window be smaller from now on, archive what left it; tell if it could be."""
+        before = self.window.size
+        self.window.shrink(newest)
+        for keyframe in self.map:  # those too that a push recalled which did not end
+            self._release(keyframe)
+        return self.window.size < before
 
     def _believe(self, guest: Guest, now_from_then: Sim3) -> None:
         """Act on where a guest was found to be."""

@@ -10,7 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from da3_ros.config import EngineConfig
-from da3_ros.engine.device import resolve_device
+from da3_ros.engine.device import empty_cache, resolve_device
+from da3_ros.engine.device_faults import spares_memory
 from da3_ros.engine.frame import EngineStatus, Frame, KeyframePose, TrackingState, Update, View
 from da3_ros.engine.graph_runner import GraphRunner, Progress
 from da3_ros.engine.intake import Intake, NewView
@@ -60,7 +61,6 @@ class StreamingEngine:
         Load the networks that ``config`` names, or take runners that stand for them.
 
         ``make_runner`` makes the runner of the network that predicts windows; None: the fast one.
-
         ``robot`` is asked for metres, from the thread that pushes.
 
         Raises:
@@ -100,15 +100,7 @@ class StreamingEngine:
     @property
     def keyframes(self) -> tuple[KeyframePose, ...]:
         """All keyframes of the map, oldest first, where they are believed to be now."""
-        return tuple(
-            KeyframePose(
-                k.view.camera,
-                k.view.stamp_ns,
-                self._scaled_from_map(k.part).apply_to_pose(k.map_from_camera),
-                k.size,
-            )
-            for k in self._mapper.map
-        )
+        return tuple(k.pose_in(self._scaled_from_map(k.part)) for k in self._mapper.map)
 
     def reset(self) -> None:
         """Forget the map and the window; the next frame starts a new map."""
@@ -119,7 +111,7 @@ class StreamingEngine:
         self._origin = np.zeros(3)
         self._last: PlacedView | None = None
         self._motions: dict[str, MotionFilter] = {}
-        self._status = EngineStatus()
+        self._status = EngineStatus(window_shrunk_to=self._mapper.shrunk_to)
 
     def configure(self, config: EngineConfig) -> None:
         """
@@ -152,6 +144,15 @@ class StreamingEngine:
         if self._metric_runner is not None:
             self._metric_runner.infer(view, np.diag([width, width, 1.0]))
 
+    def shrink(self, newest: int) -> int:
+        """Free memory; return how many views a window has from now on, 0 if it cannot shrink."""
+        has_shrunk = self._mapper.shrink(newest)
+        if isinstance(self._runner, GraphRunner):
+            self._runner.release(self._mapper.window.shapes(newest))
+        empty_cache(self.device)
+        self._status = replace(self._status, window_shrunk_to=self._mapper.shrunk_to)
+        return self._mapper.window.size if has_shrunk else 0
+
     def save_map(self, directory: Path, name: str = 'map') -> Path:
         """
         Write poses, intrinsics and a coloured cloud into a new folder and return its path.
@@ -167,6 +168,7 @@ class StreamingEngine:
         """Return what the cloud of the map is made of now; cheap, and safe to keep."""
         return tuple(surface(k, self._scaled_from_map(k.part)) for k in self._mapper.map)
 
+    @spares_memory
     def push(self, frames: Sequence[Frame]) -> Update:
         """
         Take the newest frame of one or more cameras and return what is known of each.
@@ -221,6 +223,7 @@ class StreamingEngine:
             loops_closed=self._mapper.loops_closed,
             **self._scale.status.engine_fields,
             registration_inliers=registration.inliers,
+            window_shrunk_to=self._mapper.shrunk_to,
             stage_ms=clock.stage_ms,
         )
         has_moved = any(notices) or self._scale.scale != scale_before

@@ -20,7 +20,7 @@ class Window:
 
         ``refreshed`` is how many of its keyframes get new depth with each frame.
         """
-        self._size = size
+        self.size = size
         self._refreshed = refreshed
         self._turn = 0
         self._keyframes: list[Keyframe] = []
@@ -45,13 +45,13 @@ class Window:
         The reference always goes, even where the newest views alone fill the window: without it
         there is no gauge.
         """
-        others = max(0, self._size - newest - guests - 1)
+        others = max(0, self.size - newest - guests - 1)
         youngest = self._keyframes[max(1, len(self._keyframes) - others) :]
         return self._keyframes[:1] + youngest
 
     def has_room(self, newest: int) -> bool:
         """Tell whether a guest can come along beside the reference and one other keyframe."""
-        return self._size - newest >= 3
+        return self.size - newest >= 3
 
     def dense_slots(self, known: int, newest: int, guests: int = 0) -> list[int]:
         """
@@ -69,7 +69,7 @@ class Window:
 
     def shapes(self, newest: int) -> list[Capacity]:
         """Return the windows that come while ``newest`` views join at a time, from the largest."""
-        others = range(max(self._size - newest, 1), -1, -1)
+        others = range(max(self.size - newest, 1), -1, -1)
         return [
             Capacity(known + newest, len(self.dense_slots(known, newest)), newest)
             for known in others
@@ -91,11 +91,21 @@ class Window:
             held.insert(0, held.pop(reference))
         evicted = []
         # One slot is always the newest frame's.
-        while len(held) + 1 > max(2, self._size - 1):
+        while len(held) + 1 > max(2, self.size - 1):
             least = min(range(1, len(held)), key=lambda i: held[i][1])
             evicted.append(held.pop(least)[0])
         self._keyframes = [k for k, _ in held] + [keyframe]
         return evicted
+
+    def shrink(self, newest: int) -> list[Keyframe]:
+        """
+        Take a quarter fewer views from now on, and return the keyframes that had to leave.
+
+        The reference and the ``newest`` views always have room, so it may be as small as it gets.
+        """
+        self.size = min(self.size, max(2, newest + 1, 3 * self.size // 4))
+        first_kept = max(1, len(self._keyframes) + 1 - max(2, self.size - 1))
+        return self.replace(self._keyframes[:1] + self._keyframes[first_kept:])
 
     def replace(self, keyframes: Sequence[Keyframe]) -> list[Keyframe]:
         """Hold these from now on, the first one as the reference; return those that left."""
