@@ -6,6 +6,7 @@ import time
 
 from da3_ros.config import NodeConfig
 from da3_ros.engine import Engine, licence_line
+from da3_ros.engine.device import empty_cache
 from da3_ros.errors import DeviceError
 from da3_ros.ros.robot import RosRobot
 from rclpy.impl.rcutils_logger import RcutilsLogger
@@ -52,7 +53,7 @@ class EngineKeeper:
             DeviceError: if that fails too, or was done too often of late.
 
         """
-        self.engine = None  # first: a device need not hold two
+        device, self.engine = self.engine.device, None  # a device need not hold two
         self.problem = f'The engine is made anew after {failure}'
         now = time.monotonic()
         if len(self._remade_at) == _MAX_REMAKES and now - self._remade_at[0] < _PERIOD_S:
@@ -62,6 +63,7 @@ class EngineKeeper:
             )
         self._remade_at.append(now)
         try:
+            empty_cache(device)
             self.make(config, self._robot)
         except Exception as error:
             self._lose(

@@ -2,13 +2,19 @@
 
 from collections.abc import Callable, Sequence
 import dataclasses
+from types import SimpleNamespace
+import weakref
 
+from da3_ros.config import NodeConfig
 from da3_ros.engine import Frame, Update
 from da3_ros.engine.device_faults import spares_memory
+from da3_ros.errors import DeviceError
+from da3_ros.ros.engine_keeper import EngineKeeper
 from diagnostic_msgs.msg import DiagnosticStatus
 from fake_engine import FakeEngine
 from lifecycle_msgs.srv import ChangeState
 import pytest
+from rclpy.logging import get_logger
 from rig import image, Rig, wait_for
 import torch
 
@@ -34,14 +40,18 @@ class SmallEngine(FakeEngine):
 
 
 class FragileEngine(FakeEngine):
-    """Cannot be made, or not run, on a device that is gone; counts how often it was tried."""
+    """Cannot be made on a device that is gone; remembers how often it was, and beside whom."""
 
     tries = 0
     is_gone = False
+    before: Callable[[], FakeEngine | None] | None = None
+    was_alone = False
 
     def __init__(self, *args: object, **parts: object) -> None:
         """Fail where the device is gone."""
-        type(self).tries += 1
+        kind = type(self)
+        kind.tries += 1
+        kind.was_alone = kind.before is not None and kind.before() is None
         if self.is_gone:
             raise RuntimeError('CUDA error: no CUDA-capable device is detected')
         super().__init__(*args, **parts)
@@ -123,6 +133,36 @@ def test_the_new_engine_has_the_configuration_of_the_moment(rig: Rig) -> None:
     wait_for(lambda: len(rig.engines) == 2, 'another engine')
     rig.send()
     assert rig.engine.config.keyframe.max_overlap == 0.6
+
+
+def test_the_engine_before_is_gone_when_the_new_one_is_made(
+    make_rig: Callable[..., Rig], fragile: type
+) -> None:
+    """There may be no room for two."""
+    rig = make_rig(engine=fragile)
+    rig.send()
+    engine = rig.engines.pop()
+    engine.raises = illegal_access()
+    fragile.before = weakref.ref(engine)
+    del engine
+    rig.send()
+    wait_for(lambda: rig.engines, 'another engine')
+    assert fragile.was_alone
+
+
+def test_devices_may_fail_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three times a minute, for as long as it takes; a fourth time is too much."""
+    keeper = EngineKeeper(FakeEngine, get_logger('test'))
+    keeper.make(NodeConfig(), None)
+    times = iter([0.0, 20.0, 40.0, 60.0, 80.0, 100.0, 119.0])
+    clock = SimpleNamespace(monotonic=lambda: next(times))
+    monkeypatch.setattr('da3_ros.ros.engine_keeper.time', clock)
+    for _ in range(6):
+        keeper.remake(NodeConfig(), 'a fault')
+        assert keeper.engine is not None and not keeper.problem
+    with pytest.raises(DeviceError, match='failed 4 times within 60 s'):
+        keeper.remake(NodeConfig(), 'a fault')
+    assert keeper.engine is None and keeper.is_lost
 
 
 def test_a_device_that_fails_all_the_time_is_given_up(

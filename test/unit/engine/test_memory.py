@@ -6,7 +6,7 @@ from da3_ros.config import EngineConfig
 from da3_ros.engine import Frame, StreamingEngine, Update
 from da3_ros.engine.device_faults import is_device_error, is_out_of_memory
 from da3_ros.engine.graph_runner import GraphRunner
-from da3_ros.engine.plan import Capacity
+from da3_ros.engine.plan import Capacity, WindowPlan
 from da3_ros.engine.runner import WindowPrediction, WindowView
 from da3_ros.engine.window import Window
 from da3_ros.errors import FrameError
@@ -182,3 +182,24 @@ def test_an_unknown_error_shrinks_nothing() -> None:
     with pytest.raises(RuntimeError, match='a bug'):
         engine.push([frames[0]])
     assert engine.status.window_shrunk_to == 0
+
+
+def test_the_real_runner_goes_on_with_a_smaller_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory runs out in a stage of the network; everything that was allocated is given back."""
+    engine = StreamingEngine(CONFIG)
+    rng = np.random.default_rng(0)
+    rgb = rng.integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8)
+    frames = [Frame('', (i + 1) * STEP_NS, rgb, K) for i in range(4)]
+    push_all(engine, frames[:2])
+    with monkeypatch.context() as patch:
+        patch.setattr(WindowPlan, 'dense', _run_out_of_memory)
+        _, said = push_all(engine, frames[2:3])
+    assert said == ['Window shrunk to 6: out of GPU memory.']
+    assert engine._runner._plan is None
+    updates, said = push_all(engine, frames[3:])
+    assert len(updates) == 1 and not said
+    assert engine._runner._plan.capacity.views == 6
+
+
+def _run_out_of_memory(*_: object) -> None:
+    raise torch.OutOfMemoryError('CUDA out of memory.')
