@@ -17,6 +17,10 @@ class WeightsError(Da3Error):
     """Network weights are missing, damaged or belong to another network."""
 
 
+class DeviceError(Da3Error):
+    """The device failed, and no engine can be made on it in the place of the one that ran."""
+
+
 class FrameError(InputError):
     """
     One frame cannot be used; the stream goes on without it.

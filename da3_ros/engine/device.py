@@ -1,5 +1,6 @@
 """Choosing where and in what precision the network runs, from the names in the configuration."""
 
+import gc
 from pathlib import Path
 
 from da3_ros.errors import ConfigError
@@ -45,6 +46,13 @@ def resolve_precision(name: str, device: torch.device) -> torch.dtype:
     # Older GPUs emulate bfloat16, slower and in more memory than float16.
     native = torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.bfloat16 if native else torch.float16
+
+
+def empty_cache(device: torch.device) -> None:
+    """Give memory back to the device that PyTorch keeps and nobody uses."""
+    gc.collect()
+    if device.type == 'cuda':
+        torch.cuda.empty_cache()
 
 
 def _cpu_multiplies_bfloat16() -> bool:

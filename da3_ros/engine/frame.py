@@ -96,7 +96,8 @@ class EngineStatus:
     How the engine is doing after an update; fields mean what ``da3_ros/msg/Status`` says.
 
     ``scale_warning`` says in a sentence that the scale's source was lost, or is empty;
-    ``scale_problems`` by source, why nothing follows from it.
+    ``scale_problems`` by source, why nothing follows from it. ``window_shrunk_to`` is how many
+    views a window holds since memory ran out, 0 while it never did.
     """
 
     state: TrackingState = TrackingState.WAITING
@@ -112,6 +113,7 @@ class EngineStatus:
     scale_warning: str = ''
     scale_problems: Mapping[str, str] = field(default_factory=dict)
     registration_inliers: float = 0.0
+    window_shrunk_to: int = 0
     stage_ms: Mapping[str, float] = field(default_factory=dict)
 
 

@@ -6,6 +6,7 @@ float32 both give what ``EagerRunner`` gives, to rounding.
 """
 
 from collections.abc import Callable, Sequence
+import functools
 import logging
 
 from da3_ros.engine.attention import AttentionChoice
@@ -90,12 +91,26 @@ class GraphRunner:
             if progress is not None:
                 progress(done + 1, len(expected))
 
+    def release(self, expected: Sequence[Capacity]) -> None:
+        """Give back all buffers and graphs; the next image prepares for ``expected`` windows."""
+        self._plan, self.stages = None, DirectStages()
+        self._expected = tuple(expected)
+        self._capacity = functools.reduce(Capacity.grown_to, self._expected)
+        self._slots = SlotTable(self._capacity.views)
+
     @torch.inference_mode()
     def infer(
         self, views: Sequence[WindowView], depth_views: Sequence[int] | None = None
     ) -> WindowPrediction:
         """Predict a window; poses go to the network when every view has one."""
         dense = list(range(len(views)) if depth_views is None else depth_views)
+        try:
+            return self._infer(views, dense)
+        except BaseException:  # what is marked as kept may not have been computed
+            self._slots = SlotTable(self._slots.capacity)
+            raise
+
+    def _infer(self, views: Sequence[WindowView], dense: Sequence[int]) -> WindowPrediction:
         self._provide(tuple(views[0].image.shape[-2:]), Capacity(len(views), len(dense)))
         placement = self._slots.place([view.key for view in views])
         self._take_in(views, placement)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from da3_ros.config import KeyframeConfig
+from da3_ros.engine.frame import KeyframePose
 from da3_ros.engine.preprocess import normalise
 from da3_ros.engine.runner import WindowView
 from da3_ros.geometry.rays import pixel_grid, rays_through, thinned
@@ -82,6 +83,12 @@ class Keyframe:
             depth=other_from_map.scale * self.depth,
             map_from_camera=other_from_map.apply_to_pose(self.map_from_camera),
         )
+
+    def pose_in(self, other_from_map: Sim3) -> KeyframePose:
+        """Return where this keyframe is in another map."""
+        pose = other_from_map.apply_to_pose(self.map_from_camera)
+        scale = other_from_map.scale * self.size
+        return KeyframePose(self.view.camera, self.view.stamp_ns, pose, scale)
 
     def move(self, now_from_then: Sim3) -> None:
         """Take a correction of the map: another place, and another size of all that it sees."""

@@ -41,6 +41,20 @@ class Loop:
         return replace(self, first_from_second=now)
 
 
+@dataclass(frozen=True)
+class Change:
+    """
+    What a correction did to the map.
+
+    ``log_size`` is the logarithm of what the newest keyframes were resized by, 0 where a part was
+    ``joined``: that is its number, which is no more. ``notice`` says in a sentence what happened.
+    """
+
+    notice: str
+    log_size: float = 0.0
+    joined: int | None = None
+
+
 class Map:
     """Keeps at most ``max_count`` keyframes, and gives up those first that others see best."""
 

@@ -7,18 +7,17 @@ loops that they prove.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from da3_ros.config import EngineConfig
 from da3_ros.engine.keyframes import covisibilities, Keyframe, KeyframeRule, overlap_points
 from da3_ros.engine.loop_closing import LoopCloser
-from da3_ros.engine.map import Loop, Map
+from da3_ros.engine.map import Change, Loop, Map
 from da3_ros.engine.placed_view import PlacedView
 from da3_ros.engine.registration import Registration
 from da3_ros.engine.revisits import Guest, Revisits
 from da3_ros.engine.runner import WindowPrediction, WindowView
 from da3_ros.engine.scale.depths import median_depth
-from da3_ros.engine.window import Window
+from da3_ros.engine.window import Company, Window
 from da3_ros.errors import InputError
 from da3_ros.geometry.transforms import rotation_angle_deg, Sim3
 import numpy as np
@@ -35,42 +34,6 @@ _MIN_PART = 3
 Describe = Callable[[WindowView], torch.Tensor]
 
 
-@dataclass(frozen=True)
-class Company:
-    """
-    The keyframes that go with new views: those that the map trusts, then guests.
-
-    ``is_recollected`` tells that they are not the window, but a place that a lost view may be at.
-    """
-
-    known: tuple[Keyframe, ...]
-    guests: tuple[Keyframe, ...] = ()
-    is_recollected: bool = False
-
-    def __len__(self) -> int:
-        """Return how many there are."""
-        return len(self.known) + len(self.guests)
-
-    @property
-    def views(self) -> list[WindowView]:
-        """What the network is shown of them."""
-        return [k.view for k in (*self.known, *self.guests)]
-
-
-@dataclass(frozen=True)
-class Change:
-    """
-    What a correction did to the map.
-
-    ``log_size`` is the logarithm of what the newest keyframes were resized by, 0 where a part was
-    ``joined``: that is its number, which is no more. ``notice`` says in a sentence what happened.
-    """
-
-    notice: str
-    log_size: float = 0.0
-    joined: int | None = None
-
-
 class Mapper:
     """Keeps the map and the window; all of it belongs to the thread that pushes."""
 
@@ -80,7 +43,7 @@ class Mapper:
         self.configure(config)
         self.map = Map(config.keyframe.max_count)
         self.window = Window(config.window.size, config.window.refreshed)
-        self._size = config.window.size
+        self._full_size = config.window.size
         self._revisits = Revisits(self.map, 2 * config.window.size)
         self._closer = LoopCloser()
         self.clear()
@@ -130,7 +93,7 @@ class Mapper:
         if not places:
             return self.company(newest)
         place = places[attempt % len(places)]
-        members = [place, *self.map.neighbours(place)][: max(1, self._size - newest)]
+        members = [place, *self.map.neighbours(place)][: max(1, self.window.size - newest)]
         for keyframe in members:
             keyframe.recall()
         return Company(tuple(members), is_recollected=True)
@@ -168,8 +131,8 @@ class Mapper:
         overlaps = self._overlaps(placed, known)
         reference = self._rule.next_reference(overlaps) if overlaps else 0
         members = list(self.window)
+        descriptor = self._describe(keyframe.view)  # first: it may want for memory
         self._admit(keyframe, overlaps, reference)
-        descriptor = self._describe(keyframe.view)
         linked = list(zip(members, overlaps, strict=True))
         self.map.add(keyframe, descriptor, linked, self._in_use())
         if self._invites:
@@ -244,6 +207,19 @@ class Mapper:
         self.loops_closed += 1
         self._welcome(guest)
         return Change(f'A loop is closed: {_seen_again(guest)}', log_size)
+
+    @property
+    def shrunk_to(self) -> int:
+        """The size of the window, 0 while it never shrank."""
+        return self.window.size if self.window.size < self._full_size else 0
+
+    def shrink(self, newest: int) -> bool:
+        """Let the window be smaller from now on, archive what left it; tell if it could be."""
+        before = self.window.size
+        self.window.shrink(newest)
+        for keyframe in self.map:  # those too that a push recalled which did not end
+            self._release(keyframe)
+        return self.window.size < before
 
     def _believe(self, guest: Guest, now_from_then: Sim3) -> None:
         """Act on where a guest was found to be."""

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from da3_ros.config import EngineConfig
 from da3_ros.engine.admission import Admission
-from da3_ros.engine.device import resolve_device, resolve_precision
+from da3_ros.engine.device import empty_cache, resolve_device, resolve_precision
+from da3_ros.engine.device_faults import spares_memory
 from da3_ros.engine.frame import EngineStatus, Frame, KeyframePose, TrackingState, Update, View
 from da3_ros.engine.map_cloud import Surface
 from da3_ros.engine.preprocess import preprocess, Preprocessed
@@ -87,6 +88,11 @@ class SingleViewEngine:
         """Run the network once on an empty image, so that the first frame is not the slow one."""
         self._infer([preprocess(np.zeros((height, width, 3), np.uint8), self._resolution)])
 
+    def shrink(self, newest: int) -> int:
+        """Free memory; there is no window to shrink: 0."""
+        empty_cache(self.device)
+        return 0
+
     def save_map(self, directory: Path, name: str = 'map') -> Path:
         """
         Refuse: there is no map.
@@ -104,6 +110,7 @@ class SingleViewEngine:
         """Return nothing: there is no map."""
         return ()
 
+    @spares_memory
     def push(self, frames: Sequence[Frame]) -> Update:
         """
         Return what the network says of the newest frame of one or more cameras.

@@ -10,13 +10,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from da3_ros.config import EngineConfig
-from da3_ros.engine.device import resolve_device
+from da3_ros.engine.device import empty_cache, resolve_device
+from da3_ros.engine.device_faults import spares_memory
 from da3_ros.engine.frame import EngineStatus, Frame, KeyframePose, TrackingState, Update, View
 from da3_ros.engine.graph_runner import GraphRunner, Progress
 from da3_ros.engine.intake import Intake, NewView
 from da3_ros.engine.map_cloud import Surface, surface
 from da3_ros.engine.map_file import save_map
-from da3_ros.engine.mapper import Change, Company, Mapper
+from da3_ros.engine.map import Change
+from da3_ros.engine.mapper import Mapper
+from da3_ros.engine.window import Company
 from da3_ros.engine.motion import MotionFilter
 from da3_ros.engine.networks import load_networks, MetricNetworkRunner
 from da3_ros.engine.placed_view import PlacedView
@@ -34,8 +37,6 @@ import torch
 
 # A window that agrees less with the map than this is published but does not change the map.
 _MIN_INLIERS_TO_REFINE = 0.3
-# One that hardly agrees at all was placed by views that the network could not relate.
-_MIN_INLIERS = 0.1
 
 
 class StreamingEngine:
@@ -61,7 +62,6 @@ class StreamingEngine:
         Load the networks that ``config`` names, or take runners that stand for them.
 
         ``make_runner`` makes the runner of the network that predicts windows; None: the fast one.
-
         ``robot`` is asked for metres, from the thread that pushes.
 
         Raises:
@@ -102,15 +102,8 @@ class StreamingEngine:
     @property
     def keyframes(self) -> tuple[KeyframePose, ...]:
         """All keyframes of the map, oldest first, where they are believed to be now."""
-        return tuple(
-            KeyframePose(
-                k.view.camera,
-                k.view.stamp_ns,
-                self._scales.scaled_from_map(k.part).apply_to_pose(k.map_from_camera),
-                self._scales[k.part].scale * k.size,
-            )
-            for k in self._mapper.map
-        )
+        scaled = self._scales.scaled_from_map
+        return tuple(k.pose_in(scaled(k.part)) for k in self._mapper.map)
 
     def reset(self) -> None:
         """Forget the map and the window; the next frame starts a new map."""
@@ -122,7 +115,7 @@ class StreamingEngine:
         self._motions: dict[str, MotionFilter] = {}
         self._untold: list[str] = []
         self._reset_reason = ''
-        self._status = EngineStatus()
+        self._status = EngineStatus(window_shrunk_to=self._mapper.shrunk_to)
 
     def configure(self, config: EngineConfig) -> None:
         """
@@ -155,6 +148,15 @@ class StreamingEngine:
         if self._metric_runner is not None:
             self._metric_runner.infer(view, np.diag([width, width, 1.0]))
 
+    def shrink(self, newest: int) -> int:
+        """Free memory; return how many views a window has from now on, 0 if it cannot shrink."""
+        has_shrunk = self._mapper.shrink(newest)
+        if isinstance(self._runner, GraphRunner):
+            self._runner.release(self._mapper.window.shapes(newest))
+        empty_cache(self.device)
+        self._status = replace(self._status, window_shrunk_to=self._mapper.shrunk_to)
+        return self._mapper.window.size if has_shrunk else 0
+
     def save_map(self, directory: Path, name: str = 'map') -> Path:
         """
         Write poses, intrinsics and a coloured cloud into a new folder and return its path.
@@ -170,6 +172,7 @@ class StreamingEngine:
         """Return what the cloud of the map is made of now; cheap, and safe to keep."""
         return tuple(surface(k, self._scales.scaled_from_map(k.part)) for k in self._mapper.map)
 
+    @spares_memory
     def push(self, frames: Sequence[Frame]) -> Update:
         """
         Take the newest frame of one or more cameras and return what is known of each.
@@ -226,6 +229,7 @@ class StreamingEngine:
             loops_closed=self._mapper.loops_closed,
             **self._scale.status.engine_fields,
             registration_inliers=registration.inliers,
+            window_shrunk_to=self._mapper.shrunk_to,
             stage_ms=clock.stage_ms,
         )
         reset_reason, self._reset_reason = self._reset_reason, ''
@@ -283,11 +287,7 @@ class StreamingEngine:
             pose = self._scales.scaled_from_map(self._mapper.part).inverse().apply_to_pose(pose)
         anchors = company.known or [first_keyframe(newest[0], prediction, before, pose)]
         registration = register(prediction, list(enumerate(anchors)))
-        if registration.inliers < _MIN_INLIERS:
-            raise RegistrationError(
-                f'{100 * registration.inliers:.0f} % of the window agrees with the map; expected '
-                f'at least {100 * _MIN_INLIERS:.0f} %.'
-            )
+        self._tracking.check_agreement(registration.inliers)
         placed = [
             place(new, len(company) + i, prediction, registration, company.known)
             for i, new in enumerate(newest)

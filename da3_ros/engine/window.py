@@ -1,9 +1,33 @@
 """The views that go through the network together: a pinned reference and a ring of keyframes."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from da3_ros.engine.keyframes import Keyframe
 from da3_ros.engine.plan import Capacity
+from da3_ros.engine.runner import WindowView
+
+
+@dataclass(frozen=True)
+class Company:
+    """
+    The keyframes that go with new views: those that the map trusts, then guests.
+
+    ``is_recollected`` tells that they are not the window, but a place that a lost view may be at.
+    """
+
+    known: tuple[Keyframe, ...]
+    guests: tuple[Keyframe, ...] = ()
+    is_recollected: bool = False
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self.known) + len(self.guests)
+
+    @property
+    def views(self) -> list[WindowView]:
+        """What the network is shown of them."""
+        return [k.view for k in (*self.known, *self.guests)]
 
 
 class Window:
@@ -20,7 +44,7 @@ class Window:
 
         ``refreshed`` is how many of its keyframes get new depth with each frame.
         """
-        self._size = size
+        self.size = size
         self._refreshed = refreshed
         self._turn = 0
         self._keyframes: list[Keyframe] = []
@@ -45,13 +69,13 @@ class Window:
         The reference always goes, even where the newest views alone fill the window: without it
         there is no gauge.
         """
-        others = max(0, self._size - newest - guests - 1)
+        others = max(0, self.size - newest - guests - 1)
         youngest = self._keyframes[max(1, len(self._keyframes) - others) :]
         return self._keyframes[:1] + youngest
 
     def has_room(self, newest: int) -> bool:
         """Tell whether a guest can come along beside the reference and one other keyframe."""
-        return self._size - newest >= 3
+        return self.size - newest >= 3
 
     def dense_slots(self, known: int, newest: int, guests: int = 0) -> list[int]:
         """
@@ -69,7 +93,7 @@ class Window:
 
     def shapes(self, newest: int) -> list[Capacity]:
         """Return the windows that come while ``newest`` views join at a time, from the largest."""
-        room = max(self._size - newest, 1)
+        room = max(self.size - newest, 1)
         companies = [(known, 0) for known in range(room, -1, -1)]
         if self.has_room(newest):
             companies += [(known, 1) for known in range(room - 1, 0, -1)]
@@ -95,11 +119,21 @@ class Window:
             held.insert(0, held.pop(reference))
         evicted = []
         # One slot is always the newest frame's.
-        while len(held) + 1 > max(2, self._size - 1):
+        while len(held) + 1 > max(2, self.size - 1):
             least = min(range(1, len(held)), key=lambda i: held[i][1])
             evicted.append(held.pop(least)[0])
         self._keyframes = [k for k, _ in held] + [keyframe]
         return evicted
+
+    def shrink(self, newest: int) -> list[Keyframe]:
+        """
+        Take a quarter fewer views from now on, and return the keyframes that had to leave.
+
+        The reference and the ``newest`` views always have room, so it may be as small as it gets.
+        """
+        self.size = min(self.size, max(2, newest + 1, 3 * self.size // 4))
+        first_kept = max(1, len(self._keyframes) + 1 - max(2, self.size - 1))
+        return self.replace(self._keyframes[:1] + self._keyframes[first_kept:])
 
     def replace(self, keyframes: Sequence[Keyframe]) -> list[Keyframe]:
         """Hold these from now on, the first one as the reference; return those that left."""

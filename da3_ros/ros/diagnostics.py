@@ -125,6 +125,9 @@ class Diagnostics:
         if fresh:
             listed = ', '.join(f'{reason} {n}' for reason, n in sorted(fresh.items()))
             return DiagnosticStatus.WARN, f'Not used in the last second: {listed}.'
+        if health.status.window_shrunk_to:
+            text = f'Window shrunk to {health.status.window_shrunk_to}: out of GPU memory.'
+            return DiagnosticStatus.WARN, text
         if health.status.is_adrift:
             return DiagnosticStatus.WARN, 'Adrift: no place of the older map was seen again yet.'
         if health.status.scale_warning:

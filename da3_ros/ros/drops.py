@@ -16,6 +16,8 @@ class DropLog:
     """
     Counts every drop under its reason and warns of each reason at most once in ``period_s``.
 
+    What was said of a reason before is said with its last line alone: tracebacks are long.
+
     rclpy's own throttle goes by the line of code that logs, so one reason would silence another.
     """
 
@@ -28,6 +30,7 @@ class DropLog:
         self._lock = threading.Lock()
         self._logged_at: dict[str, float] = {}
         self._unlogged: dict[str, int] = {}
+        self._said: dict[str, str] = {}
 
     def drop(self, reason: str, sentence: str = '', count: int = 1) -> None:
         """Count ``count`` drops for ``reason``; ``sentence`` says what came and what to do."""
@@ -41,6 +44,10 @@ class DropLog:
             self._unlogged[reason] = 0 if is_due else unlogged
             if is_due:
                 self._logged_at[reason] = now
+                if self._said.get(reason) == sentence:
+                    sentence = sentence.rstrip().rpartition('\n')[2]
+                else:
+                    self._said[reason] = sentence
         if is_due:
             self._logger.warning(f'{loggable(sentence)} ({reason}, {unlogged} since last said)')
 

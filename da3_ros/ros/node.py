@@ -1,16 +1,15 @@
 """The lifecycle node ``da3``: wires parameters, cameras, worker and outputs together."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 from da3_ros.config import NodeConfig
-from da3_ros.engine import Engine, licence_line, make_engine
-from da3_ros.errors import ConfigError
+from da3_ros.engine import Engine, make_engine
 from da3_ros.ros.cameras import CameraInput
 from da3_ros.ros.depth_sensor import DepthSensorInput
 from da3_ros.ros.diagnostics import Diagnostics, Health
 from da3_ros.ros.drops import DropLog
 from da3_ros.ros.endpoints import Endpoints
+from da3_ros.ros.engine_keeper import EngineKeeper
 from da3_ros.ros.inbox import Inbox
 from da3_ros.ros.parameters import Parameters
 from da3_ros.ros.pending import pending
@@ -18,6 +17,7 @@ from da3_ros.ros.publishers import Outputs
 from da3_ros.ros.qos import diagnostics_qos
 from da3_ros.ros.robot import RosRobot
 from da3_ros.ros.robot_tf import RobotTf
+from da3_ros.ros.saving import saving
 from da3_ros.ros.statistics import Statistics
 from da3_ros.ros.transitions import logged
 from da3_ros.ros.worker import Worker
@@ -49,7 +49,7 @@ class Da3Node(LifecycleNode):
         self.problem = ''  # why the last transition failed, or nothing
         self.is_worker_left_behind = False
         self._engine_factory = engine_factory
-        self._engine: Engine | None = None
+        self._keeper = EngineKeeper(engine_factory, self.get_logger())
         self.worker: Worker | None = None
         self._outputs: Outputs | None = None
         self.cameras: dict[str, CameraInput] = {}
@@ -108,12 +108,14 @@ class Da3Node(LifecycleNode):
     @logged
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Take no more images; the map stays."""
+        self._keeper.check()
         self._halt()
         return super().on_deactivate(state)
 
     @logged
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Give back everything that configure made, the network too."""
+        self._keeper.check()
         self._release()
         return super().on_cleanup(state)
 
@@ -136,7 +138,6 @@ class Da3Node(LifecycleNode):
             self.trigger_activate()
 
     def _build(self, config: NodeConfig) -> None:
-        self.get_logger().info(f"Loading '{config.model}' ...")
         self.parameters.is_locked = True
         self.statistics = Statistics()
         drops = DropLog(self.statistics, self.get_logger())
@@ -145,8 +146,7 @@ class Da3Node(LifecycleNode):
         if config.scale.depth_sensor != 'none':
             self._depth_sensor = DepthSensorInput(config, drops, self._endpoints)
         robot = RosRobot(self._robot_tf, config.frames.odom, self._depth_sensor)
-        self._engine = self._engine_factory(config, robot=robot)
-        self._engine.warm_up(new=len(config.cameras), progress=self._on_prepared)
+        self._keeper.make(config, robot)
         self.cameras = {
             name: CameraInput(name, config, drops, self._endpoints) for name in config.cameras
         }
@@ -154,7 +154,7 @@ class Da3Node(LifecycleNode):
             self, config, self.statistics, drops, self._robot_tf, self._endpoints
         )
         self.worker = Worker(
-            self._engine,
+            self._keeper,
             robot,
             self.cameras,
             self._outputs,
@@ -163,17 +163,13 @@ class Da3Node(LifecycleNode):
             self.get_logger(),
             config,
             Inbox(pending(config.replay), on_room=self._room.trigger),
+            self._on_engine_lost,
         )
-        name, licence = self._engine.model_name, self._engine.licence
-        self.get_logger().info(f"'{name}' is ready on {self._engine.device}.")
-        self.get_logger().info(licence_line(name, licence))
-        if not self._engine.is_trained:
-            self.get_logger().warning('The network is untrained; its depth means nothing.')
 
-    def _on_prepared(self, done: int, total: int) -> None:
-        """Say how far the engine's preparation is, where it is more than one step."""
-        if total > 1:
-            self.get_logger().info(f'Prepared {done} of {total} sizes of the window.')
+    def _fail(self) -> None:
+        """Go through the error state, in which all is given back, after the engine was lost."""
+        if self._keeper.is_lost:
+            (self.trigger_deactivate if self._is_active else self.trigger_cleanup)()
 
     def _halt(self) -> None:
         """Undo activate, from any state."""
@@ -203,7 +199,8 @@ class Da3Node(LifecycleNode):
             self._robot_tf.destroy()
         if self._endpoints is not None:
             self._endpoints.destroy()
-        self._engine = self.worker = self._outputs = None
+        self._keeper = EngineKeeper(self._engine_factory, self.get_logger())
+        self.worker = self._outputs = None
         self._robot_tf = self._depth_sensor = self._endpoints = None
         self.cameras = {}
         self.parameters.is_locked = False
@@ -215,6 +212,11 @@ class Da3Node(LifecycleNode):
 
     # Callbacks
 
+    def _on_engine_lost(self) -> None:
+        """Have the executor act: this is the worker's thread."""
+        if self.executor is not None:
+            self.executor.create_task(self._fail)
+
     def _on_parameters(self, config: NodeConfig) -> None:
         if self.worker is not None:
             self.worker.configure(config)
@@ -225,11 +227,7 @@ class Da3Node(LifecycleNode):
     async def _on_save_map(
         self, _: Trigger.Request, response: Trigger.Response
     ) -> Trigger.Response:
-        directory = self.parameters.config.save_directory
-
-        def save(engine: Engine) -> str:
-            return f"The map was saved in '{engine.save_map(_expanded(directory))}'."
-
+        save = saving(self.parameters.config.save_directory)
         return await self._answer(response, self.worker and self.worker.request(save))
 
     async def _answer(self, response: Trigger.Response, future: Future | None) -> Trigger.Response:
@@ -246,19 +244,14 @@ class Da3Node(LifecycleNode):
 
     def _publish_status(self) -> None:
         """Publish the status of a node that has no images to publish it with."""
-        if self._outputs.status_age_s > 0.9 * _PERIOD_S:
-            self._outputs.publish_status(self._engine, self.worker.newest_stamp_ns)
+        engine = self._keeper.engine
+        if engine is not None and self._outputs.status_age_s > 0.9 * _PERIOD_S:
+            self._outputs.publish_status(engine, self.worker.newest_stamp_ns)
 
     def _publish_diagnostics(self) -> None:
-        health = Health(self._engine, self.statistics.snapshot(), self._is_active, self.problem)
+        keeper, counts = self._keeper, self.statistics.snapshot()
+        problem = self.problem or keeper.problem
+        health = Health(keeper.engine, counts, self._is_active, problem)
         self._diagnostics_publisher.publish(
             self._diagnostics.message(health, self.get_clock().now())
         )
-
-
-def _expanded(directory: str) -> Path:
-    """Return a directory with the user's home in the place of ~; ``ConfigError`` without one."""
-    try:
-        return Path(directory).expanduser()
-    except RuntimeError as error:
-        raise ConfigError(f"'save_directory': '{directory}' has no home ({error}).") from error

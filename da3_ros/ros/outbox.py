@@ -6,9 +6,10 @@ import threading
 import traceback
 
 from da3_ros.config import NodeConfig
-from da3_ros.engine import Engine, KeyframePose, Update
+from da3_ros.engine import KeyframePose, Update
 from da3_ros.engine.stage_clock import StageClock
 from da3_ros.ros.drops import DropLog
+from da3_ros.ros.engine_keeper import EngineKeeper
 from da3_ros.ros.publishers import Outputs
 from da3_ros.ros.statistics import Statistics
 
@@ -41,9 +42,9 @@ class Outbox:
     """
 
     def __init__(
-        self, engine: Engine, outputs: Outputs, statistics: Statistics, drops: DropLog
+        self, keeper: EngineKeeper, outputs: Outputs, statistics: Statistics, drops: DropLog
     ) -> None:
-        self._engine = engine
+        self._keeper = keeper
         self._outputs = outputs
         self._statistics = statistics
         self._drops = drops
@@ -114,7 +115,9 @@ class Outbox:
         clock.lap('publish')
         if parcel.update is not None:
             self._statistics.time({**parcel.stage_ms, **clock.stage_ms})
-        self._outputs.publish_status(self._engine, parcel.stamp_ns)
+        engine = self._keeper.engine
+        if engine is not None:  # else it is being made anew
+            self._outputs.publish_status(engine, parcel.stamp_ns)
 
     def _publish_map(self, parcel: Parcel) -> None:
         if parcel.update is not None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 import functools
 import traceback
 
-from da3_ros.errors import Da3Error
+from da3_ros.errors import Da3Error, DeviceError
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 Transition = Callable[[LifecycleNode, LifecycleState], TransitionCallbackReturn]
@@ -13,6 +13,8 @@ Transition = Callable[[LifecycleNode, LifecycleState], TransitionCallbackReturn]
 def logged(transition: Transition) -> Transition:
     """
     Log what a transition raises: FAILURE with one sentence for our errors, else ERROR.
+
+    A device that failed is an ERROR too, with its sentence alone: there is no way back from it.
 
     rclpy turns an exception into ERROR without a word. The sentence is kept in ``node.problem``
     for the diagnostics.
@@ -25,7 +27,8 @@ def logged(transition: Transition) -> Transition:
         except Da3Error as error:
             node.problem = str(error)
             node.get_logger().error(f'{transition.__name__}: {error}')
-            return TransitionCallbackReturn.FAILURE
+            is_over = isinstance(error, DeviceError)
+            return TransitionCallbackReturn.ERROR if is_over else TransitionCallbackReturn.FAILURE
         except Exception as error:
             node.problem = f'{type(error).__name__}: {error}'
             node.get_logger().error(f'{transition.__name__}:\n{traceback.format_exc()}')

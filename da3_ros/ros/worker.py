@@ -8,9 +8,11 @@ from typing import Any
 
 from da3_ros.config import NodeConfig
 from da3_ros.engine import Engine, Frame, Update
-from da3_ros.errors import Da3Error, FrameError
+from da3_ros.engine.device_faults import is_device_error
+from da3_ros.errors import Da3Error, DeviceError, FrameError
 from da3_ros.ros.cameras import CameraInput
 from da3_ros.ros.drops import DropLog
+from da3_ros.ros.engine_keeper import EngineKeeper, first_line
 from da3_ros.ros.inbox import Inbox
 from da3_ros.ros.outbox import Outbox, Parcel
 from da3_ros.ros.publishers import Outputs
@@ -27,6 +29,9 @@ class Worker:
     """
     Runs the engine in one thread from configure to cleanup; the executor never waits for it.
 
+    An engine whose device fails is made anew here; ``on_lost`` is called, once and in this thread,
+    when that is of no use any more.
+
     The executor's side calls ``put``, ``request``, ``configure``, ``resume``, ``pause`` and
     ``stop``; none of them waits for the network. Nothing is published after ``pause`` has
     returned.
@@ -34,7 +39,7 @@ class Worker:
 
     def __init__(
         self,
-        engine: Engine,
+        keeper: EngineKeeper,
         robot: RosRobot,
         cameras: Mapping[str, CameraInput],
         outputs: Outputs,
@@ -43,8 +48,9 @@ class Worker:
         logger: RcutilsLogger,
         config: NodeConfig,
         inbox: Inbox,
+        on_lost: Callable[[], None],
     ) -> None:
-        self._engine = engine
+        self._keeper = keeper
         self._robot = robot
         self._cameras = cameras
         self._statistics = statistics
@@ -52,10 +58,11 @@ class Worker:
         self._logger = logger
         self._config = config
         self._engine_config = config
+        self._on_lost = on_lost
         self._unsettled = 0  # messages of the current set that are not yet counted anywhere
         self.newest_stamp_ns = 0
         self._inbox = inbox
-        self._outbox = Outbox(engine, outputs, statistics, drops)
+        self._outbox = Outbox(keeper, outputs, statistics, drops)
         self._map_points = outputs.map_points
         # A daemon: a network that hangs must not keep the process from ending.
         self._thread = threading.Thread(target=self._run, name='da3_worker', daemon=True)
@@ -126,9 +133,11 @@ class Worker:
         """Run a request; whatever goes wrong becomes its answer."""
         if self._inbox.is_shut:
             return False, 'The node is being cleaned up.'
+        if self._keeper.engine is None:
+            return False, self._keeper.problem
         try:
-            return True, action(self._engine)
-        except (Da3Error, OSError) as error:
+            return True, action(self._keeper.engine)
+        except Da3Error as error:
             return False, str(error)
         except Exception as error:
             self._logger.error(traceback.format_exc())
@@ -136,21 +145,45 @@ class Worker:
 
     def _reset(self, engine: Engine) -> str:
         engine.reset()
-        self._map_points.put(engine.surfaces(), self._config, self.newest_stamp_ns)
-        self._outbox.put(Parcel(self._config, self.newest_stamp_ns, keyframes=engine.keyframes))
+        self._announce(engine)
         return 'The map is forgotten; the next image starts a new one.'
 
+    def _announce(self, engine: Engine) -> None:
+        """Publish the map of an engine that has seen nothing yet."""
+        self._map_points.put(engine.surfaces(), self._config, self.newest_stamp_ns)
+        self._outbox.put(Parcel(self._config, self.newest_stamp_ns, keyframes=engine.keyframes))
+
     def _run(self) -> None:
-        """Work until told to stop; the only place that survives any exception."""
+        """Work until told to stop."""
         while (work := self._inbox.take()) is not None:
             for run in work.requests:
                 run()
-            self._unsettled = len(work.messages)
-            try:
-                if work.messages:
-                    self._process(work.messages)
-            except Exception:
-                self._drop('frame_error', traceback.format_exc(), max(self._unsettled, 1))
+            if work.messages and (failure := self._survive(work.messages)):
+                self._make_anew(failure)
+
+    def _survive(self, messages: Mapping[str, Any]) -> str:
+        """Take messages through the engine, whatever happens; returns why its device failed."""
+        self._unsettled = len(messages)
+        try:
+            self._process(messages)
+        except Exception as error:
+            failure = first_line(error) if is_device_error(error) else ''
+            reason = 'frame_device' if failure else 'frame_error'
+            self._drop(reason, traceback.format_exc(), max(self._unsettled, 1))
+            return failure
+        return ''
+
+    def _make_anew(self, failure: str) -> None:
+        """Replace the engine, whose map is lost; where that fails take no more images."""
+        config = self._config
+        try:
+            self._keeper.remake(config, failure)
+        except DeviceError:
+            self._inbox.close()
+            self._on_lost()
+            return
+        self._engine_config = config
+        self._announce(self._keeper.engine)
 
     def _drop(self, reason: str, sentence: str, count: int) -> None:
         self._unsettled -= count
@@ -159,8 +192,9 @@ class Worker:
     def _process(self, messages: Mapping[str, Any]) -> None:
         """Take one set of messages, at most one per camera, through the engine."""
         config = self._config
+        engine = self._keeper.engine
         if config is not self._engine_config:
-            self._engine.configure(config)
+            engine.configure(config)
             self._engine_config = config
         start = time.perf_counter()
         frames = self._frames(messages)
@@ -173,14 +207,14 @@ class Worker:
             return
         has_moved = update.keyframes_changed or update.was_reset
         if has_moved:
-            self._map_points.put(self._engine.surfaces(), config, self.newest_stamp_ns)
+            self._map_points.put(engine.surfaces(), config, self.newest_stamp_ns)
         self._outbox.put(
             Parcel(
                 config,
                 self.newest_stamp_ns,
                 update,
                 frame_ids,
-                self._engine.keyframes if has_moved else None,
+                engine.keyframes if has_moved else None,
                 {'convert': convert_ms, **update.status.stage_ms},
             )
         )
@@ -198,7 +232,7 @@ class Worker:
     def _push(self, frames: list[Frame]) -> Update | None:
         """Return what the engine makes of a set of frames, or None if it cannot use them."""
         try:
-            update = self._engine.push(frames)
+            update = self._keeper.engine.push(frames)
         except Da3Error as error:
             self._drop(getattr(error, 'reason', 'frame_error'), str(error), len(frames))
             return None

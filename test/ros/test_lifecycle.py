@@ -1,11 +1,18 @@
 """Lifecycle: every order of transitions, failures that can be put right, nothing left behind."""
 
 from collections.abc import Callable
+import gc
+from pathlib import Path
 import random
+import resource
+import threading
+import weakref
 
 from da3_ros.errors import ConfigError
+from da3_ros.ros.convert import byte_array
 from fake_engine import FakeEngine
 from lifecycle_msgs.srv import ChangeState
+import numpy as np
 import pytest
 from rig import image, Rig, wait_for
 
@@ -15,6 +22,11 @@ TRANSITIONS = {
     ('active', 'deactivate'): 'inactive',
     ('inactive', 'cleanup'): 'unconfigured',
 }
+
+# An image large enough for one that is kept each time to be seen in the memory of the process.
+_DATA = byte_array(np.zeros(3 * 2**20, np.uint8))
+PICTURE = {'width': 1024, 'height': 1024, 'step': 3072, 'data': _DATA}
+PICTURE_MIB = 3
 
 
 class BuggyEngine(FakeEngine):
@@ -35,13 +47,18 @@ def trigger(rig: Rig, label: str) -> bool:
     return rig.peer.call(ChangeState, '/da3/change_state', request).success
 
 
-def entities(rig: Rig) -> tuple[int, int, int, int]:
-    """Count what the node holds."""
+def entities(rig: Rig) -> tuple[int, ...]:
+    """Count what the node holds, and its threads."""
     node = rig.node
-    return tuple(
-        len(list(kind))
-        for kind in (node.publishers, node.subscriptions, node.timers, node.services)
-    )
+    held = (node.publishers, node.subscriptions, node.timers, node.services, node.clients)
+    threads = [t for t in threading.enumerate() if t.name.startswith('da3_')]
+    return (*(len(list(kind)) for kind in held), len(threads))
+
+
+def resident_mib() -> float:
+    """Return the memory of this process that is in RAM [MiB]."""
+    pages = int(Path('/proc/self/statm').read_text().split()[1])
+    return pages * resource.getpagesize() / 2**20
 
 
 def test_autostart_brings_the_node_up(make_rig: Callable[..., Rig]) -> None:
@@ -61,7 +78,7 @@ def test_any_order_of_transitions_leaks_nothing(make_rig: Callable[..., Rig]) ->
     rig = make_rig(is_active=False)
     state, held = 'unconfigured', {'unconfigured': entities(rig)}
     choice = random.Random(0)
-    for _ in range(60):
+    for _ in range(100):
         label = choice.choice([label for _, label in TRANSITIONS])
         target = TRANSITIONS.get((state, label))
         assert trigger(rig, label) == (target is not None)
@@ -71,6 +88,27 @@ def test_any_order_of_transitions_leaks_nothing(make_rig: Callable[..., Rig]) ->
         if state == 'active':
             rig.send()
     assert len(held) == 3
+
+
+@pytest.mark.skipif(not Path('/proc/self/statm').exists(), reason='needs Linux to tell memory')
+def test_a_node_that_is_brought_up_again_and_again_does_not_grow(
+    make_rig: Callable[..., Rig],
+) -> None:
+    """Neither in memory nor in threads, and no engine outlives its cleanup."""
+    rig = make_rig(is_active=False)
+    held, engines, memory_mib = entities(rig), [], []
+    for _ in range(25):
+        assert trigger(rig, 'configure') and trigger(rig, 'activate')
+        if 'image' in rig._publishers:
+            wait_for(rig._publishers['image'].get_subscription_count, 'the subscription')
+        rig.send(image(rig.next_stamp_ns(), **PICTURE))
+        assert trigger(rig, 'deactivate') and trigger(rig, 'cleanup')
+        engines.append(weakref.ref(rig.engines.pop()))
+        assert entities(rig) == held
+        memory_mib.append(resident_mib())
+    gc.collect()
+    assert all(engine() is None for engine in engines)
+    assert memory_mib[-1] - memory_mib[4] < 10 * PICTURE_MIB, memory_mib
 
 
 @pytest.mark.parametrize('steps', [[], ['configure'], ['configure', 'activate']])

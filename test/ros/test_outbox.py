@@ -49,7 +49,12 @@ def parcel(stamp: int, **fields: object) -> Parcel:
 @pytest.fixture
 def parts() -> Iterator[SimpleNamespace]:
     statistics, outputs = Statistics(), SlowOutputs()
-    outbox = Outbox(None, outputs, statistics, DropLog(statistics, get_logger('test')))
+    outbox = Outbox(
+        SimpleNamespace(engine='an engine'),
+        outputs,
+        statistics,
+        DropLog(statistics, get_logger('test')),
+    )
     outbox.open()
     yield SimpleNamespace(
         outbox=outbox, outputs=outputs, drops=lambda: statistics.snapshot().drops

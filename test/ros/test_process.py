@@ -9,9 +9,10 @@ import time
 
 from fake_node import PUSHING
 from lifecycle_msgs.srv import GetState
+from nav_msgs.msg import Path as PosePath
 from peer import PATIENCE_S, Peer, wait_for
 import pytest
-from rclpy.qos import QoSProfile
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from rig import image
 from sensor_msgs.msg import Image, PointCloud2
 from std_srvs.srv import Trigger
@@ -44,7 +45,7 @@ class Process:
         assert 'Traceback' not in log and 'Error' not in log
 
     def kill(self) -> None:
-        """End the process if it still runs."""
+        """End the process with SIGKILL if it still runs: it cannot put anything away."""
         self._popen.kill()
         self._popen.wait()
 
@@ -104,6 +105,31 @@ def test_a_signal_ends_the_node_inside_the_network(
     process.wait_for_words(PUSHING)
     timer.cancel()
     process.stop(number)
+
+
+def test_who_talks_to_a_node_needs_no_restart_when_it_is_killed_and_started_again(
+    start: Callable[..., Process], peer: Peer
+) -> None:
+    """Camera, listeners, of latched topics too, and users of services are all served again."""
+    clouds, paths, answers = [], [], []
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    peer.create_subscription(PointCloud2, 'points', clouds.append, QoSProfile(depth=10))
+    peer.create_subscription(PosePath, 'keyframes', paths.append, latched)
+    publisher = peer.create_publisher(Image, 'image', QoSProfile(depth=1))
+    client = peer.create_client(Trigger, '/da3/reset')
+
+    def use() -> None:
+        publisher.publish(image(time.time_ns()))
+        client.call_async(Trigger.Request()).add_done_callback(answers.append)
+
+    peer.create_timer(0.1, use)
+    for _ in range(2):
+        process = start('0')
+        process.wait_for_words('is ready on')
+        for received in (clouds, paths, answers):  # nothing is on its way from the one before
+            received.clear()
+        wait_for(lambda: len(clouds) > 2 and paths and answers, 'clouds, a path and an answer')
+        process.kill()
 
 
 def test_a_signal_ends_the_node_while_it_loads(start: Callable[..., Process]) -> None:

@@ -27,3 +27,15 @@ def test_linked_files_exist() -> None:
 def test_make_targets_exist() -> None:
     targets = set(re.findall(r'^([a-z]+):', (ROOT / 'Makefile').read_text(), re.MULTILINE))
     assert set(re.findall(r'`make ([a-z]+)`', README)) <= targets
+
+
+def test_every_fault_names_tests_that_exist() -> None:
+    """And every row of the tables of docs/faults.md names one."""
+    sources = '\n'.join(path.read_text() for path in (ROOT / 'test').rglob('test_*.py'))
+    rows = [row for row in (ROOT / 'docs/faults.md').read_text().splitlines() if row[:2] == '| ']
+    rows = [row for row in rows if not row.startswith('| fault |')]
+    assert len(rows) > 20
+    for row in rows:
+        tests = re.findall(r'`(test_\w+)`', row.split(' | ')[-1])
+        assert tests, row
+        assert all(f'def {name}(' in sources for name in tests), row

@@ -1,0 +1,69 @@
+"""What an engine does when its device fails: give up views for memory, or say that it is lost."""
+
+from collections.abc import Callable, Iterator, Sequence
+import functools
+
+from da3_ros.engine.frame import Frame, Update
+from da3_ros.errors import FrameError
+import torch
+
+# PyTorch has a class for them since 2.8; before that they are known by their text alone.
+_ACCELERATOR_ERROR = getattr(torch, 'AcceleratorError', ())
+_DEVICE_ERRORS = ('CUDA error:', 'CUDA driver error:', 'cuDNN error:')
+# What the driver and the libraries say, where it is not PyTorch that allocates.
+_ALLOCATION_ERRORS = ('CUDA error: out of memory', 'STATUS_ALLOC_FAILED')
+
+Push = Callable[..., Update]
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether an error, or one that led to it, is that a device has no memory left."""
+    return any(
+        isinstance(e, torch.OutOfMemoryError) or any(text in str(e) for text in _ALLOCATION_ERRORS)
+        for e in _chain(error)
+    )
+
+
+def is_device_error(error: BaseException) -> bool:
+    """Tell whether an error is one of the device's own, after which nothing on it can be used."""
+    return not is_out_of_memory(error) and any(
+        isinstance(e, _ACCELERATOR_ERROR)
+        or (isinstance(e, RuntimeError) and any(text in str(e) for text in _DEVICE_ERRORS))
+        for e in _chain(error)
+    )
+
+
+def spares_memory(push: Push) -> Push:
+    """
+    Let a push that runs out of memory shrink the engine's window: the frame is lost, no more.
+
+    What it raises then is a ``FrameError`` with the reason ``frame_memory``.
+    """
+
+    @functools.wraps(push)
+    def wrapper(engine: object, frames: Sequence[Frame]) -> Update:
+        try:
+            return push(engine, frames)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+        # Only here, for as long as the error is handled its traceback keeps the push's tensors.
+        size = engine.status.views_in_window
+        shrunk = engine.shrink(len(frames))
+        if shrunk:
+            sentence = f'window shrunk to {shrunk}: out of GPU memory'
+        else:
+            sentence = (
+                f'out of GPU memory with {max(size, 1)} views in a window that cannot shrink; end '
+                'what else uses the GPU, or configure a lower resolution or a smaller model'
+            )
+        raise FrameError('frame_memory', f'{sentence[0].upper()}{sentence[1:]}.')
+
+    return wrapper
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Go through an error and those that it came from: a capture that fails hides its cause."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
