@@ -15,11 +15,10 @@ from da3_ros.engine.device_faults import spares_memory
 from da3_ros.engine.frame import EngineStatus, Frame, KeyframePose, TrackingState, Update, View
 from da3_ros.engine.graph_runner import GraphRunner, Progress
 from da3_ros.engine.intake import Intake, NewView
+from da3_ros.engine.map import Change
 from da3_ros.engine.map_cloud import Surface, surface
 from da3_ros.engine.map_file import save_map
-from da3_ros.engine.map import Change
 from da3_ros.engine.mapper import Mapper
-from da3_ros.engine.window import Company
 from da3_ros.engine.motion import MotionFilter
 from da3_ros.engine.networks import load_networks, MetricNetworkRunner
 from da3_ros.engine.placed_view import PlacedView
@@ -30,6 +29,7 @@ from da3_ros.engine.runner import Runner, WindowPrediction
 from da3_ros.engine.scale import make_sources, MapScale, MetricRunner, PartScales, Robot
 from da3_ros.engine.stage_clock import StageClock
 from da3_ros.engine.tracking import Tracking
+from da3_ros.engine.window import Company
 from da3_ros.errors import FrameError, RegistrationError
 from da3_ros.model.da3 import AnyViewNetwork
 import numpy as np

@@ -5,10 +5,14 @@ from collections.abc import Sequence
 from da3_ros.engine.placed_view import PlacedView
 from da3_ros.errors import RegistrationError
 
+# Of a window that the network could not relate to the map, less than this agrees with it.
+_MIN_INLIERS = 0.1
 # A view hangs together with the map when the keyframe that shares most with it sees so much of
 # it, agrees about so much of that, and the network is so sure of it, of what is usual.
 _FOLLOWED = (0.05, 0.35, 0.05)
 _FOUND_AGAIN = (0.2, 0.5, 0.1)
+# One that agrees about so much, of so much of it, holds however unsure the network is.
+_OBVIOUS = (0.3, 0.6)
 _MEMORY = 30
 # Views in a row that fit nowhere before another part of the map is begun. It is begun by a view
 # that the network is about as sure of as is usual; if none comes, less is asked for after a while.
@@ -47,6 +51,15 @@ class Tracking:
         self.lost += 1
         self._waited += 1
 
+    @staticmethod
+    def check_agreement(inliers: float) -> None:
+        """Raise ``RegistrationError`` when hardly any of a window agrees with the map."""
+        if inliers < _MIN_INLIERS:
+            raise RegistrationError(
+                f'{100 * inliers:.0f} % of the window agrees with the map; expected at least '
+                f'{100 * _MIN_INLIERS:.0f} %.'
+            )
+
     def check(self, views: Sequence[PlacedView]) -> list[PlacedView]:
         """
         Take in views that were placed by keyframes, and return those that hold; one is enough.
@@ -56,18 +69,15 @@ class Tracking:
 
         """
         inside, agreeing, certain = _FOUND_AGAIN if self.is_lost else _FOLLOWED
-        holds = [
-            v.sight.inside >= inside
-            and v.sight.agreeing >= agreeing
-            and v.certainty >= certain * self._usual
-            for v in views
-        ]
+        least = certain * self._usual
+        holds = [_is_obvious(v) or _holds(v, inside, agreeing, least) for v in views]
         if not any(holds):
             best = max(views, key=lambda v: v.sight.inside * v.sight.agreeing)
             raise RegistrationError(
                 f'The map sees {100 * best.sight.inside:.0f} % of the new view and agrees about '
-                f'{100 * best.sight.agreeing:.0f} % of that; expected at least {100 * inside:.0f} '
-                f'% and {100 * agreeing:.0f} %.'
+                f'{100 * best.sight.agreeing:.0f} % of that, and the network is '
+                f'{best.certainty:.2g} sure of it; expected at least {100 * inside:.0f} %, '
+                f'{100 * agreeing:.0f} % and {least:.2g}.'
             )
         held = [view for view, is_held in zip(views, holds, strict=True) if is_held]
         for view in held:
@@ -113,3 +123,13 @@ class Tracking:
         """Note that the stream is where it was placed."""
         self.lost = self._waited = 0
         self._is_dark = False
+
+
+def _holds(view: PlacedView, inside: float, agreeing: float, certainty: float) -> bool:
+    """Tell whether a view reaches all of three thresholds."""
+    sight = view.sight
+    return sight.inside >= inside and sight.agreeing >= agreeing and view.certainty >= certainty
+
+
+def _is_obvious(view: PlacedView) -> bool:
+    return view.sight.inside >= _OBVIOUS[0] and view.sight.agreeing >= _OBVIOUS[1]

@@ -45,11 +45,18 @@ def test_a_view_that_does_not_hang_together_with_the_map_is_refused(seen: Sight)
     assert not tracking.is_lost  # whoever pushes says so
 
 
-def test_a_view_that_the_network_is_not_sure_of_is_refused() -> None:
+def test_a_view_that_the_network_is_not_sure_of_is_refused_unless_it_is_obvious() -> None:
     tracking = tracked()
-    tracking.check([view(certainty=0.5)])
-    with pytest.raises(RegistrationError):
-        tracking.check([view(certainty=0.02)])
+    tracking.check([view(HALF, certainty=0.5)])
+    with pytest.raises(RegistrationError, match='0.02 sure of it'):
+        tracking.check([view(HALF, certainty=0.02)])
+    tracking.check([view(SEEN, certainty=0.02)])
+
+
+def test_a_window_that_hardly_agrees_is_refused() -> None:
+    Tracking.check_agreement(0.2)
+    with pytest.raises(RegistrationError, match='5 % of the window agrees'):
+        Tracking.check_agreement(0.05)
 
 
 def test_one_camera_that_holds_is_enough_and_only_what_holds_is_returned() -> None:
@@ -120,7 +127,7 @@ def test_what_is_usual_is_learnt_from_views_that_hold_alone() -> None:
     for _ in range(100):
         tracking.check([view(), view(HARDLY, certainty=0.0)])
     with pytest.raises(RegistrationError):
-        tracking.check([view(certainty=0.08)])
+        tracking.check([view(HALF, certainty=0.08)])
 
 
 def test_nothing_is_asked_of_the_first_view_of_all() -> None:
