@@ -34,6 +34,7 @@ PARTS: dict[str, tuple[float, tuple[str, ...], bool]] = {
     'large': (60, (*BENCH, '--models', 'large', '--windows', '8', *CACHED), True),
     'kernels': (40, ('-m', 'benchmarks.kernels', '--model', 'large'), False),
     'large compiled': (90, (*BENCH, '--models', 'large', '--windows', '8', *COMPILED), False),
+    'mapping': (60, ('-m', 'benchmarks.mapping', '--device', 'cuda'), False),
     'base': (40, (*BENCH, '--models', 'base', 'small', '--windows', '8', *CACHED), True),
     'base compiled': (
         90,
