@@ -18,7 +18,7 @@ from sensor_msgs.msg import Image, PointCloud2
 # How far a cloud may be from its unprojected depth, relative to the range.
 _CLOUD_TOLERANCE = 1e-3
 # Share of the valid depth that must be in the cloud: only points in the air are left out.
-_MIN_POINTS = 0.9
+_MIN_POINTS = 0.5
 
 
 @dataclass(frozen=True)

@@ -210,19 +210,21 @@ def wait_until(condition, timeout_s: float) -> None:
 def test_no_child_outlives_the_demo(number, tmp_path):
     arguments = [*demo_arguments(tmp_path / 'demo', 20), '--fps', '1']
     command = [sys.executable, '-m', 'da3_ros.tools.main', *arguments]
-    recording = tmp_path / 'demo' / 'output' / 'output.mcap'
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as demo:
-        wait_until(lambda: recording.exists() and recording.stat().st_size > 100_000, 240)
+    output, progress = tmp_path / 'demo' / 'output', tmp_path / 'progress.txt'
+    with progress.open('w') as file, subprocess.Popen(command, stdout=file, stderr=file) as demo:
+        # A recording grows by chunks, which may be long in coming; the bar tells of every frame.
+        wait_until(lambda: ' 3/20 ' in progress.read_text().partition('node:')[2], 240)
         children = children_of(demo.pid)
         assert children
         demo.send_signal(number)
-        text = demo.communicate(timeout=60)[0].decode()
+        demo.wait(timeout=60)
+    text = progress.read_text()
     expected = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -signal.SIGKILL}
     assert demo.returncode == expected[number], text
     assert 'Traceback' not in text
     wait_until(lambda: not any(Path(f'/proc/{child}').exists() for child in children), 30)
     if number != signal.SIGKILL:
-        assert read_bag(recording.parent)['/depth/image_rect']
+        assert read_bag(output)['/depth/image_rect']
 
 
 def test_a_node_that_cannot_start_is_a_sentence(tmp_path, capsys):
