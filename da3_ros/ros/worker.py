@@ -236,8 +236,12 @@ class Worker:
         except Da3Error as error:
             self._drop(getattr(error, 'reason', 'frame_error'), str(error), len(frames))
             return None
-        self._unsettled -= len(frames)
-        self._statistics.process(len(frames))
+        self._unsettled -= len(update.views)
+        self._statistics.process(len(update.views))
+        lost = sorted({f.camera for f in frames} - {v.camera for v in update.views})
+        if lost:
+            sentence = f'The images of {lost} fit nowhere in the map, while others of the set do.'
+            self._drop('frame_registration', sentence, len(lost))
         before_ns, self.newest_stamp_ns = (
             self.newest_stamp_ns,
             max(frame.stamp_ns for frame in frames),

@@ -144,6 +144,16 @@ class FakeEngine:
         )
 
 
+class HalfBlindEngine(FakeEngine):
+    """A fake that cannot place what the camera ``left`` sees."""
+
+    def push(self, frames: Sequence[Frame]) -> Update:
+        """Return a view for each frame of another camera."""
+        update = super().push(frames)
+        views = tuple(view for view in update.views if view.camera != 'left')
+        return dataclasses.replace(update, views=views)
+
+
 class LostEngine(FakeEngine):
     """A fake whose status is LOST from the start."""
 

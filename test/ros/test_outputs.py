@@ -223,6 +223,24 @@ def test_named_cameras_have_their_own_topics(make_rig: Callable[..., Rig]) -> No
     assert rig.engine.frames[-1].intrinsics is None
 
 
+def test_images_of_a_set_that_fit_nowhere_are_counted_drops(make_rig: Callable[..., Rig]) -> None:
+    """And the others of the set are published."""
+    rig = make_rig(parameters={'cameras': ['front', 'left']}, engine=fake_engine.HalfBlindEngine)
+    rig.listen('front/odometry', camera='front')
+    rig.engine.gate.clear()
+    rig.publish(image(rig.next_stamp_ns()), 'front/image')
+    wait_for(lambda: rig.engine.is_pushing, 'the first image to be pushed')
+    stamp = rig.next_stamp_ns()
+    for camera in ('front', 'left'):
+        rig.publish(image(stamp), f'{camera}/image')
+    wait_for(lambda: rig.counts().frames_received == 3, 'a set to wait')
+    rig.engine.gate.set()
+    assert stamp_of(rig.heard('front/odometry', 2)[1].header) == stamp
+    wait_for(lambda: rig.counts().frames_dropped, 'the drop to be counted')
+    assert rig.counts().drops == {'frame_registration': 1}
+    assert rig.counts().frames_processed == 2
+
+
 def test_the_frame_can_be_named_by_parameter(make_rig: Callable[..., Rig]) -> None:
     """It replaces the frame of the images, and the map's name is free too."""
     rig = make_rig(parameters={'frames.camera': 'eye', 'frames.map': 'world'})
