@@ -47,7 +47,6 @@ class _Placed:
     index: int
     map_from_camera: np.ndarray
     depth: np.ndarray
-    scale: float
     keyframe: KeyframePose
     is_keyframe: bool
     own_ms: float
@@ -75,8 +74,8 @@ def engine_estimates(
         view, stages = update.views[0], update.status.stage_ms
         own_ms = sum(stages.get(name, 0.0) for name in ('registration', 'keyframes'))
         pose, depth = view.map_from_camera, compared_depth(view.depth_m)
-        scale, newest = update.status.scale, engine.keyframes[-1]
-        frames.append(_Placed(index, pose, depth, scale, newest, view.is_keyframe, own_ms))
+        newest = engine.keyframes[-1]
+        frames.append(_Placed(index, pose, depth, newest, view.is_keyframe, own_ms))
     indices = np.array([f.index for f in frames], dtype=int)
     stamps = footage.stamps_ns[indices]
     live = Estimate(
