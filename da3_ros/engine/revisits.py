@@ -155,17 +155,13 @@ class Revisits:
             return None
         nearest = _nearest(host, others)
         points = overlap_points(host.depth, host.intrinsics, host.map_from_camera)
-        shares = [c.overlap for c in covisibilities(points, host.map_from_camera, nearest)]
-        least = self._least_shared(points, host, present)
-        best = int(np.argmax(shares))
+        members = [k for k in present if k is not host]
+        seen = covisibilities(points, host.map_from_camera, [*nearest, *members])
+        shares = [c.overlap for c in seen]
+        best = int(np.argmax(shares[: len(nearest)]))
+        # The least helpful keyframe of the window would make room.
+        least = min(shares[len(nearest) :], default=0.0)
         return nearest[best] if shares[best] > max(_MIN_INSIDE, least) else None
-
-    @staticmethod
-    def _least_shared(points: torch.Tensor, host: Keyframe, present: Sequence[Keyframe]) -> float:
-        """Return how much of the host the least helpful keyframe of the window sees."""
-        others = [k for k in present if k is not host]
-        shares = [c.overlap for c in covisibilities(points, host.map_from_camera, others)]
-        return min(shares, default=0.0)
 
     def _by_looks(
         self, host: Keyframe, descriptor: torch.Tensor, excluded: set[int]
