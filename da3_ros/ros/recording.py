@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from da3_ros.geometry.cameras import unproject
-from da3_ros.geometry.transforms import pose_from_quaternion
 from da3_ros.ros.bag import BagReader
 from da3_ros.ros.convert import stamp_ns
-from da3_ros.ros.poses import matrix_of
+from da3_ros.ros.poses import matrix_of, matrix_of_pose
 from da3_ros.ros.replay import OUTPUT_TYPES, PER_FRAME_TOPICS
-from geometry_msgs.msg import Pose
 import numpy as np
 from sensor_msgs.msg import Image, PointCloud2
 
@@ -140,7 +138,7 @@ def read_recording(path: Path) -> Recording:
     poses = [] if path_message is None else path_message.poses
     return Recording(
         frames=tuple(_frame(s, received[s], topics) for s, topics in complete.items()),
-        keyframes=np.array([_matrix(p.pose) for p in poses]).reshape(-1, 4, 4),
+        keyframes=np.array([matrix_of_pose(p.pose) for p in poses]).reshape(-1, 4, 4),
         keyframe_stamps_ns=tuple(stamp_ns(p.header) for p in poses),
         counts=counts,
         incomplete=tuple(sorted(by_stamp.keys() - complete.keys())),
@@ -157,7 +155,7 @@ def _frame(stamp: int, received_ns: int, topics: dict) -> RecordedFrame:
         confidence=image_values(topics['/confidence/image_rect']),
         info_size=(info.width, info.height),
         intrinsics=np.array(info.k).reshape(3, 3),
-        map_from_camera=_matrix(topics['/odometry'].pose.pose),
+        map_from_camera=matrix_of_pose(topics['/odometry'].pose.pose),
         tf_map_from_camera=matrix_of(topics['/tf'].transforms[0].transform),
         points=cloud_points(topics['/points']),
     )
@@ -188,9 +186,3 @@ def cloud_points(message: PointCloud2) -> np.ndarray:
     )
     points = np.frombuffer(message.data, layout).reshape(message.height, message.width)
     return np.stack([points['x'], points['y'], points['z']], axis=-1)
-
-
-def _matrix(pose: Pose) -> np.ndarray:
-    """Return the rigid transform (4, 4) of a pose message."""
-    p, q = pose.position, pose.orientation
-    return pose_from_quaternion(np.array([p.x, p.y, p.z]), np.array([q.x, q.y, q.z, q.w]))
