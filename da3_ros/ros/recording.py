@@ -67,7 +67,8 @@ class Recording:
     Everything that was recorded: the frames whose topics are complete, in the order of stamps.
 
     ``keyframes`` (K, 4, 4) map_from_camera and ``keyframe_stamps_ns`` (K,) as last published;
-    ``counts`` messages by topic; ``incomplete`` stamps for which a topic is missing or twice.
+    ``counts`` messages by topic; ``incomplete`` stamps for which a topic is missing or twice;
+    ``scales`` of the map by the stamp of the image that it was published with [ns].
     """
 
     frames: tuple[RecordedFrame, ...]
@@ -75,6 +76,7 @@ class Recording:
     keyframe_stamps_ns: tuple[int, ...]
     counts: Counter
     incomplete: tuple[int, ...]
+    scales: dict[int, float]
 
     def problems(self, input_stamps_ns: Sequence[int], published: int) -> list[str]:
         """
@@ -115,12 +117,16 @@ def read_recording(path: Path) -> Recording:
     by_stamp: dict[int, dict[str, list]] = {}
     received: dict[int, int] = {}
     counts: Counter[str] = Counter()
+    scales: dict[int, float] = {}
     path_message = None
     with BagReader(path) as bag:
         for raw in bag.messages([t for t in OUTPUT_TYPES if t in bag.topics]):
             counts[raw.topic] += 1
             if raw.topic == '/keyframes':
                 path_message = raw.message()
+            if raw.topic == '/status':
+                status = raw.message()
+                scales[stamp_ns(status.header)] = status.scale
             if raw.topic not in PER_FRAME_TOPICS:
                 continue
             message = raw.message()
@@ -142,6 +148,7 @@ def read_recording(path: Path) -> Recording:
         keyframe_stamps_ns=tuple(stamp_ns(p.header) for p in poses),
         counts=counts,
         incomplete=tuple(sorted(by_stamp.keys() - complete.keys())),
+        scales=scales,
     )
 
 

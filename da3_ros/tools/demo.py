@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from da3_ros.ros.replay import Replay, ReplayCounts
 
 # What the demo leaves in its folder; nothing else there is ever removed.
-PARTS = ('scene', 'input', 'output', 'node.log', 'report.txt', 'contact_sheet.png')
+PARTS = (
+    *('scene', 'input', 'output', 'node.log'),
+    *('report.txt', 'report.html', 'contact_sheet.png'),
+)
 
 _FRAME_ID = 'camera_optical_frame'
 
@@ -53,6 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     from da3_ros.model.sources import resolve
     from da3_ros.tools.comparison import compare
     from da3_ros.tools.contact_sheet import write_contact_sheet
+    from da3_ros.tools.demo_page import write_demo_page
     from da3_ros.tools.demo_report import report_text
     from da3_ros.tools.film import render_film
 
@@ -89,10 +93,11 @@ def run(arguments: argparse.Namespace) -> int:
     text = report_text(config.model, is_trained, counts, comparison)
     (output / 'report.txt').write_text(text)
     write_contact_sheet(output / 'contact_sheet.png', film, recording, comparison, is_trained)
+    page = output / 'report.html'
+    write_demo_page(page, film, recording, comparison, counts, config, is_trained)
     print(text, end='')
-    print(
-        f'picture: {output / "contact_sheet.png"}   bags: {output / "input"}, {output / "output"}'
-    )
+    print(f'page: {page}   picture: {output / "contact_sheet.png"}')
+    print(f'bags: {output / "input"}, {output / "output"}; to see them: da3 view {output}')
     return 0
 
 

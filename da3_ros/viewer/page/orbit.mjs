@@ -20,7 +20,7 @@ export class Orbit {
   fit({ centre, radius }, up, forward) {
     this.up = up;
     this.target = centre;
-    this.distance = (1.15 * radius) / Math.tan(FOV_Y / 2);
+    this.distance = (1.3 * radius) / Math.tan(FOV_Y / 2);
     const [right, ahead] = this.level();
     this.yaw = Math.atan2(-dot(forward, ahead), -dot(forward, right));
     this.pitch = 0.5;
