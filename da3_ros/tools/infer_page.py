@@ -12,7 +12,7 @@ import numpy as np
 
 _ROWS = 6
 # What is kept of a keyframe until the end: 300 kB each.
-_KEPT_PIXELS = 25_000
+_KEPT_PIXELS, _MAX_KEYFRAMES = 25_000, 500
 _UNTRAINED = 'The weights are untrained, seeded and random: the depth means nothing.'
 
 
@@ -48,6 +48,8 @@ class InferPage:
             if view.is_keyframe and view.intrinsics is not None:
                 images = self._images(view).thinned(_KEPT_PIXELS)
                 self._keyframes[view.stamp_ns] = images, update.status.scale
+        for forgotten in list(self._keyframes)[:-_MAX_KEYFRAMES]:
+            del self._keyframes[forgotten]
 
     def write(self, path: Path, engine: Engine, drops: int) -> None:
         """Write the page; nothing when there was no frame."""
