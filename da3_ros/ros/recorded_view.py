@@ -59,6 +59,11 @@ class RecordedView:
         self._is_closing = False
         self._thread = threading.Thread(target=self._run, name='recorded view', daemon=True)
 
+    @property
+    def ignored(self) -> int:
+        """Messages that contradict themselves, since the recording was last begun."""
+        return self._feed.ignored
+
     def start(self) -> None:
         """Start to play."""
         self._thread.start()
@@ -98,6 +103,7 @@ class RecordedView:
                 self._speed = min(max(float(speed), SLOWEST), FASTEST)
             if seek is not None:
                 self._seek_ns = int(min(max(float(seek) * 1e9, 0), self._duration_ns))
+                self._position_ns = self._seek_ns
             self._changed.notify_all()
         self._tell()
 

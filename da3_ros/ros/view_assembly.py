@@ -28,8 +28,10 @@ class ViewMessages:
         self.camera = camera
         self.stamp_ns = stamp
         self._parts = parts
-        odometry = parts.get('odometry')
-        self.map_from_camera = None if odometry is None else matrix_of_pose(odometry.pose.pose)
+        self.map_from_camera = None
+        if 'odometry' in parts:
+            pose = matrix_of_pose(parts['odometry'].pose.pose)
+            self.map_from_camera = pose if np.isfinite(pose).all() else None
 
     def images(self) -> ViewImages:
         """Return the view as arrays."""

@@ -32,6 +32,8 @@ SOCKET_PATH = '/socket'
 _MAX_COMMAND_BYTES, MAX_BROWSERS = 1024, 16
 # What the operating system and asyncio hold for a slow browser, beside one packet.
 _WRITE_LIMIT = 2**16
+# How long a browser may take to say goodbye [s].
+_CLOSE_S = 1.0
 _TRY_LATER = 1013
 _POLICY_VIOLATION = 1008
 
@@ -72,6 +74,7 @@ class ViewServer:
             max_size=_MAX_COMMAND_BYTES,
             max_queue=4,
             write_limit=_WRITE_LIMIT,
+            close_timeout=_CLOSE_S,
         ) as server:
             host, port = server.sockets[0].getsockname()[:2]
             shown = 'localhost' if ipaddress.ip_address(host).is_loopback else host

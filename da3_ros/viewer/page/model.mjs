@@ -121,10 +121,11 @@ export class Model {
     return points;
   }
 
-  // Returns { centre, radius, ground } of most of the scene; ground is its height along up.
+  // Returns { centre, radius, ground } of most of the scene, points of it, and where the cameras
+  // are; ground is its height along up.
   bounds() {
     const points = this.sample();
-    if (!points.length) return { centre: [0, 0, 0], radius: 1, ground: 0 };
+    if (!points.length) return { centre: [0, 0, 0], radius: 1, ground: 0, points, eyes: [] };
     const centre = [0, 1, 2].map((i) => {
       const sorted = points.map((p) => p[i]).sort((a, b) => a - b);
       return (at(sorted, 0.05) + at(sorted, 0.95)) / 2;
@@ -132,7 +133,11 @@ export class Model {
     const up = this.up();
     const far = points.map((p) => length(add(p, centre, -1))).sort((a, b) => a - b);
     const heights = points.map((p) => dot(p, up)).sort((a, b) => a - b);
-    return { centre, radius: Math.max(at(far, 0.9), 1e-3), ground: at(heights, 0.02) };
+    const radius = Math.max(at(far, 0.9), 1e-3);
+    const isNear = (point) => length(add(point, centre, -1)) < 1.3 * radius;
+    const seen = points.filter(isNear);
+    const eyes = this.poses().map(translation).filter(isNear);
+    return { centre, radius, ground: at(heights, 0.02), points: seen, eyes };
   }
 }
 

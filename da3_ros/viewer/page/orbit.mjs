@@ -1,11 +1,14 @@
 // An eye on a sphere around what it looks at: drag turns, Shift or the right button moves, the wheel
 // and two fingers come nearer.
 
-import { add, cross, dot, lookAt, normalised, perspective } from './matrix.mjs';
+import { add, cross, dot, lookAt, normalised, perspective, transform } from './matrix.mjs';
 
 const FOV_Y = (50 * Math.PI) / 180;
 const MAX_PITCH = 1.5;
 const TURN = 0.006;
+// Shares of a picture that what is looked at may fill.
+const WIDE = 0.8;
+const HIGH = 0.78;
 
 export class Orbit {
   constructor() {
@@ -16,14 +19,26 @@ export class Orbit {
     this.pitch = 0.4;
   }
 
-  // Looks at all of a sphere, from behind somebody who looks along forward.
-  fit({ centre, radius }, up, forward) {
+  // Looks at the points, from behind somebody who looks along forward, so that all of them are in a
+  // picture of an aspect, with room around them for frusta and panels.
+  fit({ centre, radius, points, eyes }, up, forward, aspect) {
     this.up = up;
     this.target = centre;
-    this.distance = (1.3 * radius) / Math.tan(FOV_Y / 2);
+    this.distance = radius;
     const [right, ahead] = this.level();
     this.yaw = Math.atan2(-dot(forward, ahead), -dot(forward, right));
     this.pitch = 0.5;
+    const seen = [...points, ...eyes].map((point) => transform(lookAt(this.eye(), centre, up), point));
+    const height = Math.tan(FOV_Y / 2);
+    // A point is in the picture when it is less than tangent times its distance off the middle: on
+    // either side, one point decides, and the eye belongs in the middle of the two.
+    const [across, upward] = [aspect * height * WIDE, height * HIGH].map((tangent, i) => {
+      const high = Math.max(...seen.map((p) => p[i] + tangent * (p[2] + radius)));
+      const low = Math.max(...seen.map((p) => -p[i] + tangent * (p[2] + radius)));
+      return { middle: (high - low) / 2, distance: (high + low) / 2 / tangent };
+    });
+    this.move(-across.middle / (2 * radius * height), upward.middle / (2 * radius * height));
+    this.distance = Math.max(across.distance, upward.distance, 0.3 * radius);
   }
 
   // Returns two directions that are level, at right angles to each other and to up.

@@ -60,10 +60,14 @@ export class Stage {
   aim() {
     this.bounds ??= this.model.bounds();
     const poses = this.model.poses();
-    if (!poses.length && !this.model.views.size) return;
+    if (!this.bounds.points.length) return;
     const ahead = poses.reduce((sum, pose) => add(sum, axis(pose, 2)), [0, 0, 1e-6]);
-    if (!this.isTouched) this.orbit.fit(this.bounds, this.model.up(), ahead);
+    if (!this.isTouched) this.orbit.fit(this.bounds, this.model.up(), ahead, this.aspect());
     if (this.shown.follow && poses.length) this.orbit.target = translation(poses[poses.length - 1]);
+  }
+
+  aspect() {
+    return Math.max(1, this.canvas.clientWidth) / Math.max(1, this.canvas.clientHeight);
   }
 
   draw() {
@@ -76,7 +80,7 @@ export class Stage {
     look.highStep = confidenceStep(look.highConfidence);
     look.depthRange = [this.bounds.radius * 0.15, this.bounds.radius * 2.5];
     this.renderer.draw({
-      eye: this.orbit.camera(this.canvas.clientWidth / Math.max(1, this.canvas.clientHeight)),
+      eye: this.orbit.camera(this.aspect()),
       clouds,
       points: hasMap ? this.uploadedMap() : null,
       lines: this.lines(),

@@ -94,7 +94,8 @@ test('bounds hold most of the scene', () => {
 
 test('the eye stands behind whoever looks ahead, and what is up is up', () => {
   const orbit = new Orbit();
-  orbit.fit({ centre: [0, 0, 5], radius: 2 }, [0, -1, 0], [0, 0, 1]);
+  const points = [[0, 0, 7], [0, 0, 3], [0, 2, 5], [0, -2, 5]];
+  orbit.fit({ centre: [0, 0, 5], radius: 2, points, eyes: [] }, [0, -1, 0], [0, 0, 1], 1.5);
   const eye = orbit.eye();
   assert.ok(eye[2] < 5 && Math.abs(eye[0]) < 1e-9 && eye[1] < 0, String(eye));
   const { eyeFromMap, clipFromEye } = orbit.camera(1.5);
@@ -103,14 +104,31 @@ test('the eye stands behind whoever looks ahead, and what is up is up', () => {
     assert.ok(z < 0);
     return [(clipFromEye[0] * x) / -z, (clipFromEye[5] * y) / -z];
   };
-  near(onScreen([0, 0, 5]), [0, 0]);
-  assert.ok(onScreen([0, -1, 5])[1] > 0, 'the map has y down');
+  near(onScreen(orbit.target), [0, 0]);
+  assert.ok(onScreen([0, -1, 5])[1] > onScreen([0, 1, 5])[1], 'the map has y down');
   assert.ok(onScreen([1, 0, 5])[0] > 0, 'right is right for somebody behind the camera');
+});
+
+test('all of a scene is in the picture, and fills it', () => {
+  for (const aspect of [0.5, 1.5, 3]) {
+    const orbit = new Orbit();
+    const points = [[-3, 0, 2], [5, 0.5, 9], [0, 2, 5], [1, -4, 4]];
+    const eyes = [[2, 0, -1]];
+    orbit.fit({ centre: [0, 0, 4], radius: 5, points, eyes }, [0, -1, 0], [0, 0, 1], aspect);
+    const { eyeFromMap, clipFromEye } = orbit.camera(aspect);
+    const edges = [...points, ...eyes].map((point) => {
+      const [x, y, z] = transform(eyeFromMap, point);
+      return [(clipFromEye[0] * x) / -z, (clipFromEye[5] * y) / -z];
+    });
+    const most = [0, 1].map((i) => Math.max(...edges.map((edge) => Math.abs(edge[i]))));
+    assert.ok(most[0] < 0.801 && most[1] < 0.781, String(most));
+    assert.ok(most[0] > 0.79 || most[1] > 0.77, String(most));
+  }
 });
 
 test('moving keeps what is under the pointer there', () => {
   const orbit = new Orbit();
-  orbit.fit({ centre: [0, 0, 0], radius: 1 }, [0, 0, 1], [1, 0, 0]);
+  orbit.fit({ centre: [0, 0, 0], radius: 1, points: [[1, 0, 0]], eyes: [] }, [0, 0, 1], [1, 0, 0], 1);
   const before = orbit.camera(1).eyeFromMap;
   orbit.move(0.25, 0);
   const after = orbit.camera(1).eyeFromMap;
