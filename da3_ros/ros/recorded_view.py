@@ -28,7 +28,9 @@ class RecordedView:
     the way. Playing at the end begins anew.
     """
 
-    def __init__(self, path: Path, namespace: str | None, board: Board) -> None:
+    def __init__(
+        self, path: Path, namespace: str | None, board: Board, title: str | None = None
+    ) -> None:
         """
         Open the bag; raises ``InputError`` if it cannot be read or has no depth in it.
 
@@ -44,7 +46,7 @@ class RecordedView:
             )
         self._topics = topics
         self._board = board
-        self._scene = Scene(board, {'mode': 'recorded', 'title': path.name})
+        self._scene = Scene(board, {'mode': 'recorded', 'title': title or path.name})
         self._feed = SceneFeed(self._scene, topics)
         self._names = [
             t

@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     board = Board()
     view = _view(arguments, board)
-    name = 'live' if arguments.recording is None else arguments.recording.name
+    name = 'live' if arguments.recording is None else arguments.recording.resolve().name
     try:
         server = ViewServer(
             board,
@@ -77,7 +77,8 @@ def _view(arguments: argparse.Namespace, board: 'Board') -> 'LiveView | Recorded
         ) from error
     if arguments.recording is None:
         return LiveView(arguments.namespace, board, domain_id=arguments.domain_id)
-    return RecordedView(_bag_in(arguments.recording), arguments.namespace, board)
+    path = arguments.recording
+    return RecordedView(_bag_in(path), arguments.namespace, board, path.resolve().name)
 
 
 def _bag_in(path: Path) -> Path:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 import ipaddress
 import json
+import logging
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -32,8 +33,13 @@ SOCKET_PATH = '/socket'
 _MAX_COMMAND_BYTES, MAX_BROWSERS = 1024, 16
 # What the operating system and asyncio hold for a slow browser, beside one packet.
 _WRITE_LIMIT = 2**16
-# How long a browser may take to say goodbye [s].
-_CLOSE_S = 1.0
+# How long a browser may take to say what it wants, and goodbye [s]; some connect in reserve, and say
+# nothing.
+_OPEN_S, _CLOSE_S = 2.0, 1.0
+# What websockets says of browsers that come and go is of no use to anybody.
+_LOG = logging.getLogger('da3_ros.viewer')
+_LOG.addHandler(logging.NullHandler())
+_LOG.propagate = False
 _TRY_LATER = 1013
 _POLICY_VIOLATION = 1008
 
@@ -74,7 +80,9 @@ class ViewServer:
             max_size=_MAX_COMMAND_BYTES,
             max_queue=4,
             write_limit=_WRITE_LIMIT,
+            open_timeout=_OPEN_S,
             close_timeout=_CLOSE_S,
+            logger=_LOG,
         ) as server:
             host, port = server.sockets[0].getsockname()[:2]
             shown = 'localhost' if ipaddress.ip_address(host).is_loopback else host

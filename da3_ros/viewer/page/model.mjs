@@ -134,7 +134,7 @@ export class Model {
     const far = points.map((p) => length(add(p, centre, -1))).sort((a, b) => a - b);
     const heights = points.map((p) => dot(p, up)).sort((a, b) => a - b);
     const radius = Math.max(at(far, 0.9), 1e-3);
-    const isNear = (point) => length(add(point, centre, -1)) < 1.3 * radius;
+    const isNear = (point) => length(add(point, centre, -1)) < 1.6 * radius;
     const seen = points.filter(isNear);
     const eyes = this.poses().map(translation).filter(isNear);
     return { centre, radius, ground: at(heights, 0.02), points: seen, eyes };

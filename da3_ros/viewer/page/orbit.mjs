@@ -7,7 +7,7 @@ const FOV_Y = (50 * Math.PI) / 180;
 const MAX_PITCH = 1.5;
 const TURN = 0.006;
 // Shares of a picture that what is looked at may fill.
-const WIDE = 0.8;
+const WIDE = 0.7;
 const HIGH = 0.78;
 
 export class Orbit {

@@ -10,7 +10,7 @@ const NO_WEBGL =
   'The cloud cannot be drawn: this browser offers no WebGL 2. Switch hardware acceleration on, or ' +
   'use a current Firefox, Chrome, Edge or Safari. Pictures and status go on to the side.';
 const FIRST_WAIT_MS = 500;
-const LONGEST_WAIT_MS = 8000;
+const LONGEST_WAIT_MS = 2000;
 
 const $ = (id) => document.getElementById(id);
 const model = new Model();
