@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 # What the demo leaves in its folder; nothing else there is ever removed.
 PARTS = (
     *('scene', 'input', 'output', 'node.log'),
-    *('report.txt', 'report.html', 'contact_sheet.png'),
+    *('report.txt', 'report.html', 'contact_sheet.png', 'film.gif'),
 )
 
 _FRAME_ID = 'camera_optical_frame'
@@ -37,6 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--domain-id',
         type=int,
         help='DDS domain, for watching with other ROS tools; default: one that is unused',
+    )
+    parser.add_argument(
+        '--film', action='store_true', help='also write film.gif, the map as it grows'
     )
     add_engine_options(parser, **{'resolution': 224, 'window.size': 4})
 
@@ -59,6 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
     from da3_ros.tools.demo_page import write_demo_page
     from da3_ros.tools.demo_report import report_text
     from da3_ros.tools.film import render_film
+    from da3_ros.tools.moving_picture import write_moving_picture
 
     config = configured(NodeConfig(), arguments)
     if arguments.frames < 2:
@@ -85,16 +89,15 @@ def run(arguments: argparse.Namespace) -> int:
     recording = read_recording(output / 'output')
     problems = recording.problems(film.stamps_ns.tolist(), counts.status.frames_published)
     if problems:
-        listed = '\n  '.join(problems[:10])
-        raise Da3Error(
-            f'{len(problems)} things in the recording {output / "output"} are wrong:\n  {listed}'
-        )
+        raise Da3Error(_listed(problems, output / 'output'))
     comparison = compare(film, recording, arguments.rate)
     text = report_text(config.model, is_trained, counts, comparison)
     (output / 'report.txt').write_text(text)
     write_contact_sheet(output / 'contact_sheet.png', film, recording, comparison, is_trained)
     page = output / 'report.html'
     write_demo_page(page, film, recording, comparison, counts, config, is_trained)
+    if arguments.film:
+        write_moving_picture(output / 'film.gif', film, recording, comparison)
     print(text, end='')
     print(f'page: {page}   picture: {output / "contact_sheet.png"}')
     print(f'bags: {output / "input"}, {output / "output"}; to see them: da3 view {output}')
@@ -107,6 +110,12 @@ def _played(replay: 'Replay', frames: int) -> 'ReplayCounts':
 
     with tqdm(desc='node', total=frames, unit='frame') as bar:
         return replay.run(lambda done: bar.update(done - bar.n))
+
+
+def _listed(problems: list[str], recording: Path) -> str:
+    """Return what is wrong with a recording, the first ten of it."""
+    lines = '\n  '.join(problems[:10])
+    return f'{len(problems)} things in the recording {recording} are wrong:\n  {lines}'
 
 
 def _emptied(output: Path) -> Path:

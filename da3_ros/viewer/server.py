@@ -33,8 +33,8 @@ SOCKET_PATH = '/socket'
 _MAX_COMMAND_BYTES, MAX_BROWSERS = 1024, 16
 # What the operating system and asyncio hold for a slow browser, beside one packet.
 _WRITE_LIMIT = 2**16
-# How long a browser may take to say what it wants, and goodbye [s]; some connect in reserve, and say
-# nothing.
+# How long a browser may take to say what it wants, and goodbye [s]: some connect in reserve, and
+# say nothing.
 _OPEN_S, _CLOSE_S = 2.0, 1.0
 # What websockets says of browsers that come and go is of no use to anybody.
 _LOG = logging.getLogger('da3_ros.viewer')

@@ -5,6 +5,7 @@ The viewer and the report in a headless Chromium: what is drawn, and what is ask
 """
 
 from collections.abc import Iterator
+import json
 import os
 from pathlib import Path
 import re
@@ -13,6 +14,7 @@ import subprocess
 import sys
 
 import cv2
+from da3_ros.tools.main import main
 import numpy as np
 import pytest
 
@@ -174,6 +176,34 @@ def test_without_webgl_the_page_says_so_and_shows_the_pictures(page: Page, viewe
     assert page.evaluate("document.getElementById('hint').hidden") is False
     page.wait_for("document.querySelector('.camera canvas').width > 0")
     keep('no_webgl.png', page.screenshot())
+
+
+def test_a_report_is_drawn_from_its_own_file(page: Page, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for i in range(3):
+        shown = cv2.resize(rng.integers(0, 256, (12, 16, 3), np.uint8), (96, 72))
+        cv2.imwrite(str(tmp_path / f'{i}.png'), shown)
+    output = tmp_path / 'out'
+    arguments = ['--device', 'cpu', '--resolution', '84', '--window', '2']
+    assert main(['infer', str(tmp_path), '--output', str(output), *arguments]) == 0
+    report = (output / 'report.html').as_uri()
+    page.open(report)
+    page.wait_for(DRAWN)
+    assert page.evaluate('da3.model.clouds.size') == page.evaluate('da3.model.keyframes.size') > 0
+    page.wait_for('[...da3.stage.uploads.values()].every((uploaded) => uploaded.colour)')
+    page.evaluate('new Promise((done) => setTimeout(done, 300))')
+    page.evaluate("document.querySelector('[value=depth]').click()")
+    page.evaluate('new Promise((done) => setTimeout(done, 300))')
+    picture = page.screenshot()
+    keep('report.png', picture)
+    stage = page.evaluate(
+        'JSON.stringify(document.getElementById("stage").getBoundingClientRect())'
+    )
+    box = {name: int(value) for name, value in json.loads(stage).items()}
+    map_shown = picture[box['top'] : min(box['bottom'], len(picture)), box['left'] : box['right']]
+    assert (np.ptp(map_shown.astype(int), axis=2) > 60).mean() > 0.02, 'colours of depth'
+    assert page.complaints == []
+    assert [url for url in page.requests if not url.startswith(('data:', 'blob:'))] == [report]
 
 
 def test_sigterm_ends_the_viewer(viewer: Viewer) -> None:
