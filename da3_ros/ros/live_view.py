@@ -1,6 +1,6 @@
 """A running node as a live scene: subscribes to what it publishes, as that comes and goes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 import threading
 import traceback
@@ -34,13 +34,7 @@ class LiveView:
     is latched, keyframes and the map's points, is taken as it is offered.
     """
 
-    def __init__(
-        self,
-        namespace: str | None,
-        board: Board,
-        ros_arguments: Sequence[str] = (),
-        domain_id: int | None = None,
-    ) -> None:
+    def __init__(self, namespace: str | None, board: Board, domain_id: int | None = None) -> None:
         """Make the node; ``namespace`` chooses one of several da3 nodes."""
         self._namespace = namespace
         self._board = board
@@ -50,7 +44,7 @@ class LiveView:
         self._subscribed: set[str] = set()
         self._notice = ''
         self._context = Context()
-        rclpy.init(args=list(ros_arguments), context=self._context, domain_id=domain_id)
+        rclpy.init(args=[], context=self._context, domain_id=domain_id)
         self._node = Node('da3_view', context=self._context)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
