@@ -4,7 +4,7 @@ from typing import Any
 
 from da3_ros.ros.convert import stamp_ns
 from da3_ros.ros.poses import matrix_of_pose
-from da3_ros.ros.view_assembly import cloud_arrays, ViewAssembler
+from da3_ros.ros.view_assembly import cloud_arrays, unpacked_rgb, ViewAssembler
 from da3_ros.ros.view_topics import PARTS, SHARED, ViewTopics
 from da3_ros.viewer.scene import Scene
 import numpy as np
@@ -68,7 +68,8 @@ class SceneFeed:
             self.ignored += 1
 
     def _take_map(self, message: Any) -> None:
-        self._scene.set_map(*cloud_arrays(message))
+        points, packed = cloud_arrays(message)
+        self._scene.set_map(points, unpacked_rgb(packed))
 
     def _take_status(self, message: Any) -> None:
         fields = {

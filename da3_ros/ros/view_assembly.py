@@ -66,23 +66,25 @@ class ViewMessages:
         Whatever the layout of the cloud is, organised, thinned or compact, in the camera's frame
         or in the map, each point came from a pixel and falls back onto it.
         """
-        points, rgb = cloud_arrays(cloud)
+        points, packed = cloud_arrays(cloud)
         if cloud.header.frame_id != self._parts['depth'].header.frame_id:
             if self.map_from_camera is None:
-                points, rgb = points[:0], rgb[:0]
+                points, packed = points[:0], packed[:0]
             else:
                 camera_from_map = invert(self.map_from_camera).astype(np.float32)
                 points = points @ camera_from_map[:3, :3].T + camera_from_map[:3, 3]
-        points, rgb = points[points[:, 2] > 0], rgb[points[:, 2] > 0]
         (fx, _, cx), (_, fy, cy), _ = intrinsics
-        u = np.rint(points[:, 0] / points[:, 2] * fx + cx).astype(int)
-        v = np.rint(points[:, 1] / points[:, 2] * fy + cy).astype(int)
-        is_inside = (u >= 0) & (u < shape[1]) & (v >= 0) & (v < shape[0])
-        u, v, rgb = u[is_inside], v[is_inside], rgb[is_inside]
-        is_point, colours = np.zeros(shape, bool), np.zeros((*shape, 3), np.uint8)
-        is_point[v, u] = True
-        colours[v, u] = rgb
-        return is_point, _filled(colours, is_point)
+        with np.errstate(divide='ignore', invalid='ignore'):
+            inverse = np.float32(1.0) / points[:, 2]
+            u = np.rint(points[:, 0] * inverse * np.float32(fx) + np.float32(cx))
+            v = np.rint(points[:, 1] * inverse * np.float32(fy) + np.float32(cy))
+        is_inside = (u >= 0) & (u < shape[1]) & (v >= 0) & (v < shape[0]) & (inverse > 0)
+        u, v = (values.compress(is_inside).astype(np.intp) for values in (u, v))
+        place = v * shape[1] + u
+        is_point, colours = np.zeros(shape, bool), np.zeros(shape, '<u4')
+        is_point.ravel()[place] = True
+        colours.ravel()[place] = packed.compress(is_inside)
+        return is_point, unpacked_rgb(_filled(colours, is_point))
 
 
 class ViewAssembler:
@@ -125,7 +127,7 @@ class ViewAssembler:
 
 
 def cloud_arrays(cloud: PointCloud2) -> tuple[np.ndarray, np.ndarray]:
-    """Return the points (N, 3) float32 of a cloud that are valid, and colours (N, 3) uint8."""
+    """Return the valid points (N, 3) float32 of a cloud, and their colours (N,) uint32."""
     offsets = {field.name: field.offset for field in cloud.fields}
     order = '>' if cloud.is_bigendian else '<'
     layout = np.dtype(
@@ -137,16 +139,22 @@ def cloud_arrays(cloud: PointCloud2) -> tuple[np.ndarray, np.ndarray]:
         }
     )
     rows = np.frombuffer(cloud.data, layout, count=cloud.width * cloud.height)
-    points = np.stack([rows[axis] for axis in 'xyz'], axis=1).astype(np.float32)
-    is_valid = np.isfinite(points).all(axis=1)
-    packed = rows['rgb'][is_valid]
-    rgb = np.stack([(packed >> shift) & 0xFF for shift in (16, 8, 0)], axis=1).astype(np.uint8)
-    return points[is_valid], rgb
+    x, y, z = (rows[axis].astype(np.float32) for axis in 'xyz')
+    is_valid = np.isfinite(x + y + z)  # one pass instead of three
+    points = np.stack([values.compress(is_valid) for values in (x, y, z)], axis=1)
+    return points, rows['rgb'].compress(is_valid).astype('<u4')
+
+
+def unpacked_rgb(packed: np.ndarray) -> np.ndarray:
+    """Return colours (..., 3) uint8 of little-endian uint32 0x00RRGGBB."""
+    return packed.view(np.uint8).reshape(*packed.shape, 4)[..., 2::-1]
 
 
 def _filled(colours: np.ndarray, is_known: np.ndarray) -> np.ndarray:
-    """Return colours (H, W, 3) with those of unknown pixels taken from their row's last known."""
-    places = np.where(is_known, np.arange(is_known.shape[1]), -1)
+    """Return colours (H, W) with those of unknown pixels taken from their row's last known."""
+    if is_known.all():
+        return colours
+    places = np.where(is_known, np.arange(is_known.shape[1], dtype=np.int32), -1)
     places = np.maximum.accumulate(places, axis=1)
     first = np.argmax(is_known, axis=1)[:, None]
-    return np.take_along_axis(colours, np.where(places < 0, first, places)[..., None], axis=1)
+    return np.take_along_axis(colours, np.where(places < 0, first, places), axis=1)
