@@ -17,6 +17,7 @@ from http import HTTPStatus
 import ipaddress
 import json
 import logging
+import socket
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -31,7 +32,10 @@ from websockets.http11 import Request, Response
 SOCKET_PATH = '/socket'
 # What a browser may send in one message, and how many browsers may look on.
 _MAX_COMMAND_BYTES, MAX_BROWSERS = 1024, 16
-# What the operating system and asyncio hold for a slow browser, beside one packet.
+# What the page says when it has taken a packet, and how many may be on the way to it: browsers
+# themselves would take without end what their scripts have no time for.
+TAKEN, _MAX_ON_THE_WAY = 'taken', 6
+# What asyncio holds for a slow browser beside one packet.
 _WRITE_LIMIT = 2**16
 # How long a browser may take to say what it wants, and goodbye [s]: some connect in reserve, and
 # say nothing.
@@ -42,6 +46,10 @@ _LOG.addHandler(logging.NullHandler())
 _LOG.propagate = False
 _TRY_LATER = 1013
 _POLICY_VIOLATION = 1008
+_FORBIDDEN = (
+    b'This page is not served to other sites, nor under names that this machine does not know as '
+    b'its own: use its address, or start da3 view with --host and the name.\n'
+)
 
 Command = Callable[[Mapping[str, Any]], None]
 
@@ -92,7 +100,7 @@ class ViewServer:
     def _answer(self, connection: ServerConnection, request: Request) -> Response | None:
         """Answer a request; None lets it become a WebSocket."""
         if not self._is_welcome(request.headers):
-            return _response(HTTPStatus.FORBIDDEN, b'This page is not served to other sites.\n')
+            return _response(HTTPStatus.FORBIDDEN, _FORBIDDEN)
         if request.path == SOCKET_PATH:
             return None
         if request.path == '/':
@@ -106,18 +114,22 @@ class ViewServer:
             return False
         return not origins or origins[0] == f'http://{hosts[0]}'
 
-    async def _serve_browser(self, socket: ServerConnection) -> None:
+    async def _serve_browser(self, browser: ServerConnection) -> None:
         """Keep one browser up to date, and hear what it wants."""
         if self._browsers >= MAX_BROWSERS:
-            await socket.close(_TRY_LATER, f'{MAX_BROWSERS} browsers look on already')
+            await browser.close(_TRY_LATER, f'{MAX_BROWSERS} browsers look on already')
             return
         self._browsers += 1
-        sending = asyncio.ensure_future(self._send(socket))
+        room = asyncio.Semaphore(_MAX_ON_THE_WAY)
+        sending = asyncio.ensure_future(self._send(browser, room))
         try:
-            async for text in socket:
-                self._obey(text)
+            async for text in browser:
+                if text == TAKEN:
+                    room.release()
+                else:
+                    self._obey(text)
         except InputError as error:
-            await socket.close(_POLICY_VIOLATION, str(error)[:100])
+            await browser.close(_POLICY_VIOLATION, str(error)[:100])
         except websockets.ConnectionClosed:
             pass
         finally:
@@ -125,8 +137,8 @@ class ViewServer:
             sending.cancel()
             await asyncio.gather(sending, return_exceptions=True)
 
-    async def _send(self, socket: ServerConnection) -> None:
-        """Send what is new, one packet at a time, each when the one before is taken."""
+    async def _send(self, browser: ServerConnection, room: asyncio.Semaphore) -> None:
+        """Send what is new whenever there is room for a packet on the way."""
         loop, changed, seen = asyncio.get_running_loop(), asyncio.Event(), 0
 
         def wake() -> None:
@@ -136,13 +148,12 @@ class ViewServer:
         self._board.watch(wake)
         try:
             while True:
-                changed.clear()
-                news = self._board.after(seen)
-                if news is None:
+                await room.acquire()  # before it is decided what: by then there may be newer news
+                while (news := self._board.after(seen)) is None:
                     await changed.wait()
-                    continue
+                    changed.clear()
                 seen, data = news
-                await socket.send(data)
+                await browser.send(data)
         finally:
             self._board.unwatch(wake)
 
@@ -168,12 +179,13 @@ def run_server(server: ViewServer, on_ready: Callable[[str], None]) -> None:
 
 
 def _is_own_name(host: str, bound: str) -> bool:
-    """Tell whether the Host of a request is an address, localhost, or what we were told to be."""
+    """Tell whether the Host of a request is an address, this machine, or what we listen as."""
     try:
         name = urlsplit(f'//{host}').hostname or ''
     except ValueError:
         return False
-    if name in ('localhost', bound):
+    machine = socket.gethostname().lower()
+    if name in ('localhost', machine, f'{machine}.local', bound.lower()):
         return True
     try:
         ipaddress.ip_address(name)

@@ -61,9 +61,12 @@ def test_before_a_node_runs_the_page_says_so(look: Callable[..., BoardListener])
 def test_what_the_node_sends_is_shown(
     make_rig: Callable[..., Rig], look: Callable[..., BoardListener]
 ) -> None:
-    rig, listener = make_rig(), look()
+    listener = look()
+    wait_for(lambda: listener.header('notice'), 'a word')
+    rig = make_rig()
     rig.send_info()
     wait_until_heard(rig, '')
+    assert listener.header('notice')['text'] == '', 'the wait is over'
     stamps = [rig.send() for _ in range(4)]
     header, buffers = listener.wait_for_stamp(stamps[-1])
     depth, is_point = pixels(header, buffers)

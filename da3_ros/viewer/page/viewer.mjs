@@ -50,7 +50,10 @@ function connect() {
     waitMs = FIRST_WAIT_MS;
     say('banner', '');
   };
-  socket.onmessage = ({ data }) => take(decode(data));
+  socket.onmessage = ({ data, target }) => {
+    take(decode(data));
+    target.send('taken');
+  };
   socket.onclose = ({ reason }) => {
     const why = reason ? `${reason}.` : 'The connection to da3 view is lost.';
     say('banner', `${why} Trying again …`);

@@ -140,6 +140,12 @@ def test_keyframes_of_one_stamp_go_to_the_cameras_that_stood_there(make_source) 
         'right@1': 3.1,
         'left@1': 0.1,
     }
+    # No camera is given two of them, though one stood nearer to both.
+    scene.set_keyframes([1, 1], at(3.1, 2.9))
+    assert {k: item['pose'][3] for k, item in keyframes(board).items()} == {
+        'right@1': 3.1,
+        'left@1': 2.9,
+    }
     # Both move, and later one of them is forgotten.
     scene.set_keyframes([1, 1], at(4.0, 1.0))
     scene.set_keyframes([1], at(1.0))

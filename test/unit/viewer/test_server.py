@@ -17,7 +17,7 @@ import pytest
 websockets = pytest.importorskip('websockets')
 
 from da3_ros.viewer import server as server_module  # noqa: E402
-from da3_ros.viewer.server import run_server, ViewServer  # noqa: E402
+from da3_ros.viewer.server import run_server, TAKEN, ViewServer  # noqa: E402
 from packet_reader import read_packet  # noqa: E402
 from websockets.sync.client import ClientConnection, connect  # noqa: E402
 
@@ -91,9 +91,16 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
+def take(client: ClientConnection) -> dict:
+    """Return the header of the next packet, and say that it is taken, as the page does."""
+    header, _ = read_packet(client.recv(PATIENCE_S))
+    client.send(TAKEN)
+    return header
+
+
 def kinds(client: ClientConnection, count: int) -> list[str]:
     """Return the kinds of the next packets."""
-    return [read_packet(client.recv(PATIENCE_S))[0]['kind'] for _ in range(count)]
+    return [take(client)['kind'] for _ in range(count)]
 
 
 def test_the_page_is_served_with_its_headers(served: Served) -> None:
@@ -136,7 +143,12 @@ def test_a_socket_opens_for_our_own_page_alone(served: Served) -> None:
         served.connect(origin='http://127.0.0.1:1')
 
 
-@pytest.mark.parametrize('host', ['localhost', '127.0.0.1', '[::1]', '192.168.1.5'])
+NAME = sockets.gethostname()
+
+
+@pytest.mark.parametrize(
+    'host', ['localhost', '127.0.0.1', '[::1]', '192.168.1.5', NAME, f'{NAME}.local']
+)
 def test_our_own_names_are_welcome(host: str, served: Served) -> None:
     host = f'{host}:{served.port}'
     assert served.get('/', Host=host, Origin=f'http://{host}')[0] == 200
@@ -154,15 +166,30 @@ def test_every_browser_gets_everything_and_then_what_is_new(served: Served) -> N
 def test_a_slow_browser_skips_what_is_superseded(served: Served) -> None:
     """Megabytes for a browser that does not read: it holds nobody up, and sees the newest."""
     view = b'x' * 1_000_000
-    with served.connect(max_queue=1) as slow, served.connect(max_queue=None) as swift:
+    with served.connect(max_queue=1) as slow, served.connect() as swift:
         for i in range(200):
             served.board.put('view', encode('view', {'number': i}, {'pixels': view}))
-            while read_packet(swift.recv(PATIENCE_S))[0]['number'] < i:
+            while take(swift)['number'] < i:
                 pass
-        numbers = [read_packet(slow.recv(PATIENCE_S))[0]['number']]
+        numbers = [take(slow)['number']]
         while numbers[-1] < 199:
-            numbers.append(read_packet(slow.recv(PATIENCE_S))[0]['number'])
-    assert numbers == sorted(set(numbers)) and len(numbers) < 30
+            numbers.append(take(slow)['number'])
+    assert numbers == sorted(set(numbers)) and len(numbers) < 10
+
+
+def test_a_browser_that_reads_and_does_not_draw_is_not_flooded(served: Served) -> None:
+    with served.connect(max_queue=None) as idle, served.connect() as swift:
+        for i in range(100):
+            served.board.put('view', encode('view', {'number': i}))
+            while take(swift)['number'] < i:
+                pass
+        first = [read_packet(idle.recv(PATIENCE_S))[0]['number'] for _ in range(6)]
+        with pytest.raises(TimeoutError):
+            idle.recv(0.2)
+        for _ in first:
+            idle.send(TAKEN)
+        while (number := take(idle)['number']) < 99:
+            assert number > first[-1]
 
 
 def test_commands_are_passed_on(served: Served) -> None:
