@@ -15,6 +15,8 @@ from sensor_msgs.msg import PointCloud2
 
 # A stamp whose messages do not all come is given up when so many newer ones have begun.
 _MAX_WAITING = 2
+# A stamp that goes back by more is not late: a bag that loops, or a simulation begun anew.
+_NEW_START_NS = 2 * 10**9
 _NEEDED = {'depth', 'info'}
 _ALL = {'depth', 'info', 'confidence', 'points', 'odometry'}
 # Where the node does not say which pixels are points: its own default of points.max_edge.
@@ -91,7 +93,7 @@ class ViewAssembler:
     """
     Collects the messages of a camera until all of one stamp are there.
 
-    Messages may come in any order and may be lost; what is kept is bounded.
+    Messages may come in any order and may be lost; what is kept is bounded. Stamps may begin anew.
     """
 
     def __init__(self, camera: str) -> None:
@@ -102,6 +104,9 @@ class ViewAssembler:
     def add(self, part: str, message: Any) -> Iterator[ViewMessages]:
         """Take a message; yields the views that it completes or gives up waiting for."""
         stamp = stamp_ns(message.header)
+        if self._done_ns - stamp > _NEW_START_NS:
+            self._waiting.clear()
+            self._done_ns = -1
         if stamp <= self._done_ns:
             return
         parts = self._waiting.setdefault(stamp, {})

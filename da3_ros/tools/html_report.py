@@ -128,7 +128,7 @@ def versions() -> dict[str, str]:
 
 def _drawn(column: Column) -> tuple[str, list[bytes]]:
     """Return the heading of a column and its pictures as JPEGs."""
-    if column.pictures[0].ndim == 3:
+    if not column.pictures or column.pictures[0].ndim == 3:
         return column.name, [jpeg(_sized(picture)) for picture in column.pictures]
     is_log = column.spacing == 'log'
     values = [np.log(np.where(p > 0, p, np.nan)) if is_log else p for p in column.pictures]

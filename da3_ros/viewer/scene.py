@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from da3_ros.geometry.transforms import invert
-from da3_ros.geometry.voxels import voxel_means
 from da3_ros.viewer.board import Board
 from da3_ros.viewer.images import ViewImages
 from da3_ros.viewer.packets import encode
@@ -105,6 +104,8 @@ class Scene:
                 self._keep_cloud(keyframe)
         for key in known.keys() - self._keyframes.keys():
             self._board.remove(f'cloud/{key}')
+        if known and not known.keys() & self._keyframes.keys():
+            self._trail.clear()  # the map was begun anew
         with_clouds = [key for key, k in self._keyframes.items() if k.has_cloud]
         for key in with_clouds[:-_MAX_CLOUDS]:
             self._keyframes[key].has_cloud = False
@@ -207,13 +208,8 @@ def _trail_maker(
 
 def _map_packet(points: np.ndarray, rgb: np.ndarray) -> bytes:
     """Return the cloud of the map, thinned where it is too large to be drawn swiftly."""
-    if len(points) > _MAX_MAP_POINTS:
-        # Points lie on surfaces: twice the cube, a quarter of the points.
-        extent = float(np.median(np.ptp(points, axis=0)))
-        voxel = max(extent, 1e-6) / 2000.0
-        while len(points) > _MAX_MAP_POINTS:
-            points, rgb = voxel_means(points, rgb, voxel)
-            voxel *= 1.3
+    every = -(-len(points) // _MAX_MAP_POINTS) or 1
+    points, rgb = points[::every], rgb[::every]
     rgba = np.concatenate([rgb, np.full((len(rgb), 1), 255, np.uint8)], axis=1)
     header = {'count': len(points)}
     return encode('map', header, {'points': points.astype(np.float32), 'colours': rgba})

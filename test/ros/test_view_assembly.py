@@ -66,6 +66,12 @@ def test_older_messages_are_given_up_when_a_newer_view_is_whole() -> None:
     assert [stamp for stamp, _ in assembled((1, 'depth'), *newer, *late)] == [2]
 
 
+def test_stamps_that_begin_anew_are_no_late_ones() -> None:
+    late, new = 9 * 10**9, 10**9
+    views = assembled(*((late, part) for part in ALL), *((new, part) for part in ALL))
+    assert [stamp for stamp, _ in views] == [late, new]
+
+
 def test_without_depth_and_its_camera_info_there_is_no_view() -> None:
     some = [(stamp, 'depth') for stamp in (1, 2, 3, 4)]
     assert assembled(*some) == []

@@ -131,6 +131,12 @@ def test_what_is_not_known_has_no_plot(make_report) -> None:
     assert '<svg' not in html and 'Depth error' not in Tags(html).words
 
 
+def test_a_run_without_a_frame_is_a_report_too(make_report) -> None:
+    columns = [Column('image', []), Column('depth', [], 'log', 'm')]
+    html = make_report(seconds=[], columns=columns, scene=scene_text([], {}))
+    assert '<img' not in html and 'a &lt;run&gt;' in html
+
+
 def test_a_long_run_stays_below_ten_megabytes(make_report) -> None:
     """Noise at full size in each of 300 keyframes: nothing compresses worse."""
     keyframe = SceneKeyframe(images(280, 504), np.eye(4))

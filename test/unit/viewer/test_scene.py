@@ -172,6 +172,18 @@ def test_the_way_hangs_on_keyframes(make_source) -> None:
     assert anchors == ['', '@1'] and rows[:, 2].tolist() == [0.0, 0.5]
 
 
+def test_the_way_ends_with_its_map(make_source) -> None:
+    board = Board()
+    scene = Scene(board, {})
+    for i in range(3):
+        scene.add_view(make_source(i, float(i)))
+        scene.set_keyframes([0], at(0.0))
+    scene.set_keyframes([7], at(0.0))
+    scene.add_view(make_source(7))
+    header, buffers = said(board)['trail']
+    assert header['anchors'] == ['@7'] and len(buffers['points']) == 20
+
+
 def test_what_is_kept_is_bounded(make_source, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scene_module, '_MAX_CLOUDS', 3)
     monkeypatch.setattr(scene_module, '_MAX_TRAIL', 50)
