@@ -84,11 +84,14 @@ def _columns(
     scale = comparison.one_scale.scale
     depth = [scale * recording.frames[row].depth_m for row in rows]
     truth = [comparison.true_depth_m[row] for row in rows]
+    # Of all the truth: the two kinds of depth are to be compared by eye.
+    seen = comparison.true_depth_m[np.isfinite(comparison.true_depth_m)]
+    limits = tuple(np.percentile(seen, (1, 99))) if len(seen) else (1.0, 2.0)
     errors = [np.abs(d - t) / t for d, t in zip(depth, truth, strict=True)]
     return [
         Column('image', [film.rgb[comparison.indices[row]] for row in rows]),
-        Column('true depth', truth, 'log', 'm'),
-        Column('depth', depth, 'log', 'm'),
+        Column('true depth', truth, 'log', 'm', limits),
+        Column('depth', depth, 'log', 'm', limits),
         Column('relative error', errors),
         Column('confidence', [recording.frames[row].confidence for row in rows]),
     ]

@@ -25,13 +25,14 @@ class Column:
     Pictures of one kind: (H, W, 3) uint8 colours, or (H, W) numbers drawn on one scale for all.
 
     ``spacing`` is linear, or log for depth, whose near is warm and whose far is cold; ``unit``
-    stands with the two ends of the scale.
+    stands with the two ends of the scale, which are ``limits`` or follow from the numbers.
     """
 
     name: str
     pictures: Sequence[np.ndarray]
     spacing: str = 'linear'
     unit: str = ''
+    limits: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,8 @@ def _drawn(column: Column) -> tuple[str, list[bytes]]:
     values = [np.log(np.where(p > 0, p, np.nan)) if is_log else p for p in column.pictures]
     known = np.concatenate([v[np.isfinite(v)] for v in values])
     low, high = np.percentile(known, (1, 99)) if len(known) else (0.0, 1.0)
+    if column.limits is not None:
+        low, high = np.log(column.limits) if is_log else column.limits
     high = max(high, low + 1e-6)
     ends = [float(np.exp(end)) if is_log else float(end) for end in (low, high)]
     heading = f'{column.name}, {ends[0]:.2f} to {ends[1]:.2f} {column.unit}'.rstrip()

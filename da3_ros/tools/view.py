@@ -78,10 +78,10 @@ def _view(arguments: argparse.Namespace, board: 'Board') -> 'LiveView | Recorded
     if arguments.recording is None:
         return LiveView(arguments.namespace, board, domain_id=arguments.domain_id)
     path = arguments.recording
-    return RecordedView(_bag_in(path), arguments.namespace, board, path.resolve().name)
+    return RecordedView(bag_in(path), arguments.namespace, board, path.resolve().name)
 
 
-def _bag_in(path: Path) -> Path:
+def bag_in(path: Path) -> Path:
     """Return the bag of outputs that a demo or ``da3 infer`` left in a folder, or the path."""
     if (path / 'metadata.yaml').is_file():
         return path

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+import sys
 
 import cv2
 from da3_ros.errors import InputError
@@ -9,6 +10,7 @@ from da3_ros.ros.bag import BagWriter
 from da3_ros.ros.convert import header_at
 from da3_ros.ros.recorded_view import FASTEST, RecordedView, SLOWEST
 from da3_ros.tools.main import main
+from da3_ros.tools.view import bag_in
 from da3_ros.viewer.board import Board
 from fake_engine import pose
 import numpy as np
@@ -155,3 +157,19 @@ def test_a_bag_without_depth_is_a_sentence(tmp_path: Path, capsys) -> None:
     assert 'is not a rosbag2' in capsys.readouterr().err
     assert main(['view', '--port', '65536']) == 2
     assert '--port is 65536' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('name', ['output', 'outputs'])
+def test_the_folder_of_a_demo_or_of_infer_is_enough(name: str, tmp_path: Path) -> None:
+    write_view_bag(tmp_path / name, count=1)
+    assert bag_in(tmp_path) == bag_in(tmp_path / name) == tmp_path / name
+    assert bag_in(tmp_path / 'other.mcap') == tmp_path / 'other.mcap'
+
+
+def test_without_websockets_there_is_a_sentence(
+    tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, 'websockets', None)
+    monkeypatch.delitem(sys.modules, 'da3_ros.viewer.server', raising=False)
+    assert main(['view', str(tmp_path)]) == 2
+    assert "pip install 'websockets" in capsys.readouterr().err

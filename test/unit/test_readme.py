@@ -24,6 +24,12 @@ def test_linked_files_exist() -> None:
     assert not [link for link in links if not (ROOT / link.split('#')[0]).exists()]
 
 
+def test_pictures_come_quickly() -> None:
+    pictures = re.findall(r'!\[[^]]*\]\(([^)]+)\)', README)
+    assert 'docs/demo.gif' in pictures
+    assert all((ROOT / picture).stat().st_size < 3_000_000 for picture in pictures)
+
+
 def test_make_targets_exist() -> None:
     targets = set(re.findall(r'^([a-z]+):', (ROOT / 'Makefile').read_text(), re.MULTILINE))
     assert set(re.findall(r'`make ([a-z]+)`', README)) <= targets

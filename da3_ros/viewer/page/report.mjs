@@ -2,7 +2,7 @@
 
 import { Model } from './model.mjs';
 import { confidenceOf, decodeAll } from './packets.mjs';
-import { Stage } from './stage.mjs';
+import { Stage, wayColour } from './stage.mjs';
 
 const NO_WEBGL =
   'The map cannot be drawn: this browser offers no WebGL 2. Switch hardware acceleration on, or use ' +
@@ -28,6 +28,19 @@ async function start() {
   stage.look.highConfidence = confidenceOf(highestStep([...model.clouds.values(), ...model.views.values()]));
   window.da3 = { model, stage };
   bind(stage);
+  showWays([...model.ways().keys()]);
+}
+
+// Says which line is which, where there are several.
+function showWays(names) {
+  if (names.length < 2) return;
+  names.forEach((name, i) => {
+    const key = document.createElement('span');
+    const line = key.appendChild(document.createElement('i'));
+    line.style.background = `rgb(${wayColour(i).map((x) => Math.round(255 * x))})`;
+    key.append(name);
+    $('ways').append(key);
+  });
 }
 
 // Returns the highest step of confidence in the clouds.

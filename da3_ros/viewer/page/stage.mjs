@@ -181,7 +181,7 @@ export class Stage {
       const path = [];
       let index = 0;
       for (const way of this.model.ways().values()) {
-        const colour = index++ ? [...hue(index), 1] : [0.3, 0.95, 0.62, 1];
+        const colour = [...wayColour(index++), 1];
         for (let i = 1; i < way.length; i++) path.push(...way[i - 1], ...way[i], ...colour);
       }
       sets.push({ data: new Float32Array(path), width: 2.5 });
@@ -211,6 +211,11 @@ export class Stage {
     }
     return new Float32Array(data);
   }
+}
+
+// Returns the colour of the way of the i-th camera.
+export function wayColour(i) {
+  return i ? hue(i + 1) : [0.3, 0.95, 0.62];
 }
 
 // Returns the rays through the corners of a picture, x and y at depth 1: upper left, lower right.

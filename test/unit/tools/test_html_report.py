@@ -10,6 +10,7 @@ import re
 import struct
 from xml.etree import ElementTree
 
+import cv2
 from da3_ros.config import NodeConfig
 from da3_ros.tools.html_report import Column, Report
 from da3_ros.tools.report_scene import scene_text, SceneKeyframe
@@ -129,6 +130,22 @@ def test_what_it_says_is_there_and_is_text(make_report) -> None:
 def test_what_is_not_known_has_no_plot(make_report) -> None:
     html = make_report(latency_ms=np.empty(0))
     assert '<svg' not in html and 'Depth error' not in Tags(html).words
+
+
+def test_columns_with_limits_share_their_colours(make_report) -> None:
+    near, far = np.full((24, 32), 2.0), np.full((24, 32), 4.0)
+    shared = ('log', 'm', (1.0, 8.0))
+    html = make_report(
+        seconds=[0.0], columns=[Column('a', [near], *shared), Column('b', [far], *shared)]
+    )
+    words = Tags(html).words
+    assert 'a, 1.00 to 8.00 m' in words and 'b, 1.00 to 8.00 m' in words
+    pictures = [
+        cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_COLOR)
+        for data in re.findall('data:image/jpeg;base64,([^"]+)', html)
+    ]
+    (near_blue, _, near_red), (far_blue, _, far_red) = (p[12, 16].astype(int) for p in pictures)
+    assert near_red > near_blue + 100 and far_blue > far_red + 100
 
 
 def test_a_run_without_a_frame_is_a_report_too(make_report) -> None:
