@@ -61,6 +61,11 @@ export class Model {
     }
   }
 
+  // Tells whether many keyframes have no cloud here, as when the viewer came after them.
+  hasMissed() {
+    return this.clouds.size < 0.8 * this.keyframes.size;
+  }
+
   // Returns the way of each camera: the names and the points, by the poses of now.
   ways() {
     const ways = new Map();

@@ -90,11 +90,9 @@ export class Stage {
     this.framesDrawn++;
   }
 
-  // Whoever came late has few of the keyframes' clouds: then the map's points stand for them.
+  // The map's points stand for keyframes whose clouds were missed, unless somebody says otherwise.
   isMapShown() {
-    const { model, shown } = this;
-    const isAuto = shown.map === null && model.clouds.size < 0.5 * model.keyframes.size;
-    return Boolean(model.map) && (shown.map ?? isAuto);
+    return Boolean(this.model.map) && (this.shown.map ?? this.model.hasMissed());
   }
 
   clouds() {

@@ -78,6 +78,7 @@ function take(packet) {
     heardAt = performance.now();
     showPlayer();
   }
+  if (stage) document.querySelector('[name=map]').checked = stage.isMapShown();
   if (stage) say('hint', model.notice && !model.views.size ? model.notice : '');
 }
 

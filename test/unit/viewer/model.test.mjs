@@ -63,6 +63,16 @@ test('without a trail, keyframes are the way', () => {
   assert.deepEqual(model.ways().get(''), [[0, 0, 0], [5, 0, 0]]);
 });
 
+test('keyframes without clouds are missed, unless they are few', () => {
+  const items = [...'abcdefghij'].map((key) => ({ key, pose: at(0, 0, 0) }));
+  const model = withKeyframes(items);
+  assert.equal(model.hasMissed(), false);
+  ['a', 'b'].forEach((key) => model.clouds.delete(key));
+  assert.equal(model.hasMissed(), false);
+  model.clouds.delete('c');
+  assert.equal(model.hasMissed(), true);
+});
+
 test('hello begins anew', () => {
   const model = withKeyframes([{ key: 'a', pose: at(0, 0, 0) }]);
   model.apply({ ...view('c'), kind: 'view' });
