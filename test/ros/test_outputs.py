@@ -243,7 +243,7 @@ def test_images_of_a_set_that_fit_nowhere_are_counted_drops(make_rig: Callable[.
 
 def test_the_frame_can_be_named_by_parameter(make_rig: Callable[..., Rig]) -> None:
     """It replaces the frame of the images, and the map's name is free too."""
-    rig = make_rig(parameters={'frames.camera': 'eye', 'frames.map': 'world'})
+    rig = make_rig(parameters={'frames.cameras': ['eye'], 'frames.map': 'world'})
     rig.listen()
     rig.send()
     assert rig.heard('points')[0].header.frame_id == 'eye'
