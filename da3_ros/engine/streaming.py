@@ -25,7 +25,7 @@ from da3_ros.engine.placed_view import PlacedView
 from da3_ros.engine.placement import first_keyframe, place
 from da3_ros.engine.reconfiguration import check_change
 from da3_ros.engine.registration import check_finite, refine, register, Registration
-from da3_ros.engine.runner import Runner, WindowPrediction
+from da3_ros.engine.runner import infer_seen, Runner, WindowPrediction
 from da3_ros.engine.scale import make_sources, MapScale, MetricRunner, PartScales, Robot
 from da3_ros.engine.stage_clock import StageClock
 from da3_ros.engine.tracking import Tracking
@@ -193,7 +193,7 @@ class StreamingEngine:
         clock.lap('preprocess')
         company = self._company(newest)
         dense = self._mapper.dense_slots(company, len(newest))
-        prediction = self._runner.infer(company.views + [n.view for n in newest], dense)
+        prediction = infer_seen(self._runner, company.views + [n.view for n in newest], dense)
         clock.lap('network')
         # Told with the next update, should this push come to none.
         self._untold.append(self._take(self._mapper.corrected()))
