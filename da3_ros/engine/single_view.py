@@ -10,7 +10,7 @@ from pathlib import Path
 from da3_ros.config import EngineConfig
 from da3_ros.engine.admission import Admission
 from da3_ros.engine.device import empty_cache, resolve_device, resolve_precision
-from da3_ros.engine.device_faults import spares_memory
+from da3_ros.engine.device_faults import fits_memory, spares_memory
 from da3_ros.engine.frame import EngineStatus, Frame, KeyframePose, TrackingState, Update, View
 from da3_ros.engine.lenses import Lenses
 from da3_ros.engine.map_cloud import Surface
@@ -83,6 +83,7 @@ class SingleViewEngine:
         check_change(self._config, config)
         self._config = config
 
+    @fits_memory
     def warm_up(
         self, width: int = 640, height: int = 480, new: int = 1, progress: object = None
     ) -> None:

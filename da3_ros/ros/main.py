@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from rclpy.lifecycle import LifecycleNode
 
 _SPIN_TIMEOUT_S = 0.3
+# Another process may do better (sysexits' EX_TEMPFAIL): CUDA does no more work for this one.
+EXIT_DEVICE_LOST = 75
 
 
 def main(
@@ -21,7 +23,8 @@ def main(
     """
     Run the node until SIGINT or SIGTERM and return the exit code.
 
-    ``make_node`` makes another node than ``Da3Node`` with its own engine.
+    ``make_node`` makes another node than ``Da3Node`` with its own engine. A process that CUDA
+    refuses for good ends with ``EXIT_DEVICE_LOST``: whoever started it may do so again.
 
     The executor spins in a thread of its own, so that a signal is heard while it loads a network,
     and signals are ours, not rclpy's, so that the node still has its context when it stops.
@@ -40,6 +43,13 @@ def main(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: is_over.set())
     node = (make_node or Da3Node)()
+    is_device_lost = threading.Event()
+
+    def end() -> None:
+        is_device_lost.set()
+        is_over.set()
+
+    node.on_process_lost = end
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     failures: list[str] = []
@@ -60,12 +70,12 @@ def main(
     spinner.join(_SPIN_TIMEOUT_S)
     for failure in failures:
         node.get_logger().fatal(f'The executor died:\n{failure}')
-    code = 1 if failures else 0
+    code = 1 if failures else EXIT_DEVICE_LOST if is_device_lost.is_set() else 0
     if spinner.is_alive():  # it loads a network
         _leave(code)
     node.destroy_node()
     rclpy.shutdown()
-    if node.is_worker_left_behind:
+    if node.is_worker_left_behind or is_device_lost.is_set():  # torch may abort on such a device
         _leave(code)
     # The interpreter's last collections go through every object of torch, which takes a second.
     gc.freeze()

@@ -48,6 +48,8 @@ class Da3Node(LifecycleNode):
         super().__init__('da3', **kwargs)
         self.problem = ''  # why the last transition failed, or nothing
         self.is_worker_left_behind = False
+        # Called when nothing that this process does brings the engine back.
+        self.on_process_lost: Callable[[], None] = lambda: None
         self._engine_factory = engine_factory
         self._keeper = EngineKeeper(engine_factory, self.get_logger())
         self.worker: Worker | None = None
@@ -168,8 +170,12 @@ class Da3Node(LifecycleNode):
 
     def _fail(self) -> None:
         """Go through the error state, in which all is given back, after the engine was lost."""
-        if self._keeper.is_lost:
+        keeper = self._keeper
+        if keeper.is_lost:
             (self.trigger_deactivate if self._is_active else self.trigger_cleanup)()
+            self._publish_diagnostics()
+        if keeper.is_process_lost:
+            self.on_process_lost()
 
     def _halt(self) -> None:
         """Undo activate, from any state."""
