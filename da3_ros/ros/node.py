@@ -60,7 +60,7 @@ class Da3Node(LifecycleNode):
         self._depth_sensor: DepthSensorInput | None = None
         self._is_active = False
         self.statistics = Statistics()
-        self._diagnostics = Diagnostics(self.get_name())
+        self._diagnostics = Diagnostics(self.get_fully_qualified_name())
         self.parameters = Parameters(self, self._on_parameters)
         self._diagnostics_publisher = self.create_publisher(
             DiagnosticArray, '/diagnostics', diagnostics_qos()
@@ -257,7 +257,7 @@ class Da3Node(LifecycleNode):
     def _publish_diagnostics(self) -> None:
         keeper, counts = self._keeper, self.statistics.snapshot()
         problem = self.problem or keeper.problem
-        health = Health(keeper.engine, counts, self._is_active, problem)
+        health = Health(keeper.engine, counts, self._is_active, tuple(self.cameras), problem)
         self._diagnostics_publisher.publish(
             self._diagnostics.message(health, self.get_clock().now())
         )
