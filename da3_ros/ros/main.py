@@ -35,14 +35,30 @@ def main(
 
     from da3_ros.ros.node import Da3Node
     import rclpy
-    from rclpy.executors import SingleThreadedExecutor
     from rclpy.signals import SignalHandlerOptions
 
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     is_over = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: is_over.set())
-    node = (make_node or Da3Node)()
+    # What was imported stays, and collections need not look at it: torch alone takes a second.
+    gc.freeze()
+    code = _run(make_node or Da3Node, is_over)
+    # The shared memory of DDS, 70 MB with our profile, stays on the machine for good unless the
+    # last object that refers to the node is gone before the process is.
+    gc.collect()
+    if code == EXIT_DEVICE_LOST:  # at its end, torch may abort on such a device
+        _leave(code)
+    gc.freeze()
+    return code
+
+
+def _run(make_node: Callable[[], 'LifecycleNode'], is_over: threading.Event) -> int:
+    """Have a node until it is over, and return the exit code; leaves where a thread is stuck."""
+    import rclpy
+    from rclpy.executors import SingleThreadedExecutor
+
+    node = make_node()
     is_device_lost = threading.Event()
 
     def end() -> None:
@@ -75,10 +91,8 @@ def main(
         _leave(code)
     node.destroy_node()
     rclpy.shutdown()
-    if node.is_worker_left_behind or is_device_lost.is_set():  # torch may abort on such a device
+    if node.is_worker_left_behind:
         _leave(code)
-    # The interpreter's last collections go through every object of torch, which takes a second.
-    gc.freeze()
     return code
 
 

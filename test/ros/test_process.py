@@ -1,6 +1,7 @@
 """The executable: it stops at a signal within two seconds, from whatever it is doing."""
 
 from collections.abc import Callable, Iterator
+import os
 from pathlib import Path
 import signal
 import subprocess
@@ -17,6 +18,7 @@ import pytest
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rig import image
 from sensor_msgs.msg import Image, PointCloud2
+from shared_memory import segments_of, sweep
 from std_srvs.srv import Trigger
 
 SCRIPT = Path(__file__).parent / 'fake_node.py'
@@ -34,6 +36,10 @@ class Process:
     def wait_for_words(self, words: str) -> None:
         """Wait until the process says something."""
         wait_for(lambda: words in self._log_path.read_text(), f'{words!r} in the log')
+
+    def segments(self) -> set[Path]:
+        """Return the shared memory that the process holds."""
+        return segments_of(self._popen.pid)
 
     def stop(self, number: signal.Signals) -> None:
         """Send a signal; the process must end cleanly in time."""
@@ -87,7 +93,7 @@ def wait_for_state(peer: Peer, state: str) -> None:
 def test_a_signal_ends_the_node_with_images_coming(
     start: Callable[..., Process], peer: Peer, number: signal.Signals
 ) -> None:
-    """At a push of 50 ms, with somebody listening."""
+    """At a push of 50 ms, with somebody listening; it leaves no shared memory behind."""
     process = start('0.05')
     wait_for_state(peer, 'active')
     clouds = []
@@ -95,7 +101,9 @@ def test_a_signal_ends_the_node_with_images_coming(
     publisher = peer.create_publisher(Image, 'image', QoSProfile(depth=1))
     wait_for(lambda: publisher.publish(image(time.time_ns())) or len(clouds) > 2, 'clouds')
     publisher.publish(image(time.time_ns()))
+    segments = process.segments()
     process.stop(number)
+    assert segments and not [path for path in segments if path.exists()]
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
@@ -135,7 +143,12 @@ def test_who_talks_to_a_node_needs_no_restart_when_it_is_killed_and_started_agai
         for received in (clouds, paths, answers):  # nothing is on its way from the one before
             received.clear()
         wait_for(lambda: len(clouds) > 2 and paths and answers, 'clouds, a path and an answer')
+        segments = process.segments()
         process.kill()
+        assert segments and all(path.exists() for path in segments)
+        sweep()
+        assert not [path for path in segments if path.exists()]
+    assert all(path.exists() for path in segments_of(os.getpid()))
 
 
 def test_a_process_that_the_gpu_refuses_ends_and_says_so(
