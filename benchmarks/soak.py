@@ -141,11 +141,13 @@ def sample(pid: int, at_s: float, keyframes: int) -> Sample:
 
 
 def growth(samples: Sequence[Sample]) -> float:
-    """Return the slope of the memory over the second half of the time [MiB/h], 0 for too few."""
-    late = samples[len(samples) // 2 :]
-    if len(late) < 3:
+    """Return the growth of the memory from the second quarter to the last [MiB/h], by medians."""
+    quarter = len(samples) // 4
+    if quarter == 0:
         return 0.0
-    return 3600 * float(np.polyfit([s.at_s for s in late], [s.rss_mib for s in late], 1)[0])
+    held = np.array([(s.at_s, s.rss_mib) for s in samples])
+    before, after = np.median(held[quarter : 2 * quarter], 0), np.median(held[-quarter:], 0)
+    return 3600 * float((after[1] - before[1]) / (after[0] - before[0]))
 
 
 def render(path: Path, frames: int, size: tuple[int, int], rate_hz: float) -> None:
