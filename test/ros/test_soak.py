@@ -86,7 +86,7 @@ def test_growth_is_from_the_second_quarter_to_the_last() -> None:
     """In MiB an hour; neither loading nor a moment is growth."""
     samples = [Sample(10.0 * i, 100.0 * min(i, 10) + 0.1 * i, 9, 9, 0) for i in range(40)]
     samples[35].rss_mib -= 50.0
-    assert growth(samples) == pytest.approx(36.0, rel=0.05)
+    assert growth(samples) == pytest.approx(36.0, rel=0.1)
     assert growth(samples[:3]) == 0.0
 
 
