@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 # Calibrations whose dark pixels are remembered: a camera has a few, and sends one at a time.
-_MAX_CALIBRATIONS = 128
+_MAX_CALIBRATIONS = 32
 
 
 class Lenses:

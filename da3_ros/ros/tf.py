@@ -112,7 +112,10 @@ class CameraTf(MapTf):
             return None
         for child, parent in zip(names, way, strict=False):
             if not parent.is_static:
-                advice = f"set tf: odom with frames.odom: '{names[-1]}', or tf: none"
+                advice = (
+                    f"set tf: odom with frames.odom: '{names[-1]}' (and leave odometry out of "
+                    'scale.sources if that frame is no odometry), or tf: none'
+                )
                 self._refuse(child, parent.frame, advice)
                 return None
         return names[-1]
