@@ -117,8 +117,10 @@ class Da3Node(LifecycleNode):
     @logged
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Give back everything that configure made, the network too."""
-        self._keeper.check()
+        keeper = self._keeper
+        keeper.check()
         self._release()
+        keeper.free()
         return super().on_cleanup(state)
 
     @logged
