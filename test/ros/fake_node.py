@@ -1,6 +1,8 @@
 """Run ``da3_node`` with the fake engine: ``fake_node.py [seconds per push] [--ros-args …]``."""
 
+import atexit
 from collections.abc import Sequence
+import os
 import sys
 import time
 
@@ -29,6 +31,7 @@ class SlowEngine(FakeEngine):
         if self.model_name == 'fragile':
             global is_broken
             is_broken = True
+            atexit.register(os.abort)  # as torch may, when it puts such a device away
             raise RuntimeError('CUDA error: an illegal memory access was encountered')
         return super().push(frames)
 
