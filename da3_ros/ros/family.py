@@ -38,21 +38,21 @@ class Family:
         self._clock = clock
         self._lock = threading.Lock()
         self._own: deque[tuple] = deque(maxlen=_MAX_SENT)
-        self._own_children: set[str] = set()
+        self._own_frame = ''  # what all that this node sends hangs under
         self._parents: dict[str, Parent] = {}
 
     def note_own(self, transform: TransformStamped) -> None:
         """Remember a transform that is about to be sent."""
         with self._lock:
             self._own.appendleft(_key(transform))
-            self._own_children.add(transform.child_frame_id)
+            self._own_frame = transform.header.frame_id
 
     def hear(self, transform: TransformStamped, is_static: bool) -> None:
         """Take a transform that came in."""
         parent = transform.header.frame_id.lstrip('/')
         child = transform.child_frame_id.lstrip('/')
         with self._lock:
-            if child in self._own_children and _key(transform) in self._own:
+            if parent == self._own_frame and _key(transform) in self._own:
                 return
             if child in self._parents or len(self._parents) < _MAX_CHILDREN:
                 self._parents[child] = Parent(parent, is_static, self._clock())

@@ -301,9 +301,11 @@ def test_each_of_several_cameras_is_missed(make_rig: Callable[..., Rig]) -> None
         ]
 
     (warning, *_) = wait_for(warnings, 'the warning')
-    assert warning.level == b'\x01' and warning.message == "No image of 'left' for 3 s."
+    assert warning.level == b'\x01'
     values = {v.key: v.value for v in warning.values}
-    assert values["silence of 'left' [s]"] == '3' and values["silence of 'front' [s]"] == '0'
+    silence_s = values["silence of 'left' [s]"]
+    assert warning.message == f"No image of 'left' for {silence_s} s." and int(silence_s) >= 2
+    assert int(values["silence of 'front' [s]"]) < 2
 
 
 def test_a_silent_camera_is_a_warning(make_rig: Callable[..., Rig]) -> None:

@@ -85,12 +85,19 @@ def test_the_odometry_of_the_robot_and_our_map_make_our_pose(processes: None) ->
                 stamp = stamp_ns(transform.header) - TOLERANCE_NS
                 corrections[stamp] = matrix_of(transform.transform)
 
+    def known() -> list[int]:
+        return [
+            stamp
+            for stamp in sorted(set(odometry) & set(corrections))
+            if buffer.can_transform('odom', FRAME_ID, Time(nanoseconds=stamp))
+        ]
+
     peer.create_subscription(Odometry, 'odometry', keep_odometry, QoSProfile(depth=100))
     peer.create_subscription(TFMessage, '/tf', keep_corrections, QoSProfile(depth=100))
     try:
-        both = wait_for(
-            lambda: s if len(s := sorted(set(odometry) & set(corrections))) >= COUNT else None,
-            'odometry messages with map → odom of the same image',
+        stamps = wait_for(
+            lambda: s if len(s := known()) >= COUNT else None,
+            'odometry messages with the transforms of the same image',
         )
         wait_for(
             lambda: buffer.can_transform('map', 'odom', Time(nanoseconds=time.time_ns())),
@@ -98,7 +105,7 @@ def test_the_odometry_of_the_robot_and_our_map_make_our_pose(processes: None) ->
         )
     finally:
         peer.destroy_node()
-    for stamp in both:
+    for stamp in stamps:
         found = buffer.lookup_transform('odom', FRAME_ID, Time(nanoseconds=stamp))
         position, turn = odometry[stamp].position, odometry[stamp].orientation
         ours = pose_from_quaternion(
