@@ -12,7 +12,7 @@ from geometry_msgs.msg import TransformStamped
 # A parent on /tf that was not heard of for so long is one no more: listeners keep 10 s, too.
 _FORGET_AFTER_S = 10.0
 # Transforms of ours that may still be on their way back to us.
-_MAX_SENT = 1000
+_MAX_SENT = 300
 # Children that are remembered: more frames no robot has, and whoever sends them may be anybody.
 _MAX_CHILDREN = 10_000
 
