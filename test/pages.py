@@ -1,5 +1,6 @@
 """The project's pages, as the tests read them: links, anchors, and what a reader types."""
 
+import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,3 +90,14 @@ def broken_links(page: Path) -> list[str]:
         if not is_there or (anchor and anchor not in anchors(target)):
             broken.append(link)
     return broken
+
+
+def launch_arguments(path: Path) -> set[str]:
+    """Return the texts that are keys of dictionaries or first arguments in a launch file."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Dict):
+            names |= {key.value for key in node.keys if isinstance(key, ast.Constant)}
+        elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+            names.add(str(node.args[0].value))
+    return names

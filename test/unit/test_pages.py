@@ -3,7 +3,6 @@
 import ast
 from collections.abc import Iterator
 import inspect
-from pathlib import Path
 import pkgutil
 import re
 import shlex
@@ -13,10 +12,11 @@ import da3_ros
 from da3_ros.config import NodeConfig
 from da3_ros.parameter_tree import leaves
 from da3_ros.tools.main import parsers
-from pages import Block, blocks, broken_links, links, pages, ROOT, shell_blocks
+from pages import Block, blocks, broken_links, launch_arguments, links, pages, ROOT, shell_blocks
 import pytest
 
 PARAMETERS = {name for name, _, _ in leaves(NodeConfig())} | {'use_sim_time'}
+CMAKE = (ROOT / 'CMakeLists.txt').read_text()
 # What stands at the beginning of commands that are not checked any further.
 FOREIGN = {
     *('.', '#', 'cd', 'colcon', 'docker', 'echo', 'export', 'fastdds', 'git', 'hf', 'make'),
@@ -153,20 +153,6 @@ def check_ros2(arguments: list[str]) -> None:
                 assert value.partition(':=')[0] in PARAMETERS, value
     else:
         assert verb in ROS2_VERBS | {'pkg'}, verb
-
-
-CMAKE = (ROOT / 'CMakeLists.txt').read_text()
-
-
-def launch_arguments(path: Path) -> set[str]:
-    """Return the texts that are keys of dictionaries or first arguments in a launch file."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Dict):
-            names |= {key.value for key in node.keys if isinstance(key, ast.Constant)}
-        elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
-            names.add(str(node.args[0].value))
-    return names
 
 
 def test_quoted_messages_are_those_of_the_code() -> None:
