@@ -42,13 +42,14 @@ def pages() -> list[Path]:
     """Return every Markdown file of the checkout."""
     listed = ['git', 'ls-files', '--cached', '--others', '--exclude-standard', '*.md']
     done = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True)
-    names = done.stdout.splitlines() if done.returncode == 0 else _packed()
+    names = done.stdout.splitlines() or _packed()
     return sorted(ROOT / name for name in names if (ROOT / name).is_file())
 
 
 def _packed() -> list[str]:
     """Return the pages of sources without git, as colcon may have them."""
-    found = [*ROOT.glob('*.md'), *ROOT.glob('docs/*.md'), *ROOT.glob('benchmarks/*.md')]
+    found = [path for part in ('.', 'docs', 'benchmarks') for path in (ROOT / part).glob('*.md')]
+    found += (ROOT / 'da3_ros').rglob('*.md')
     return [str(path.relative_to(ROOT)) for path in found]
 
 
