@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from da3_ros.config import NodeConfig
 from da3_ros.errors import Da3Error, InputError
+from da3_ros.tools.answer import add_json_option, answer
 from da3_ros.tools.options import add_engine_options, changed, configured
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         help='DDS domain, for watching with other ROS tools; default: one that is unused',
     )
+    add_json_option(parser)
     add_engine_options(parser, **{'resolution': 224, 'window.size': 4})
 
 
@@ -53,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     from da3_ros.model.sources import resolve
     from da3_ros.tools.comparison import compare
     from da3_ros.tools.contact_sheet import write_contact_sheet
-    from da3_ros.tools.demo_report import report_text
+    from da3_ros.tools.demo_report import report_json, report_text
     from da3_ros.tools.film import render_film
 
     config = configured(NodeConfig(), arguments)
@@ -93,6 +95,8 @@ def run(arguments: argparse.Namespace) -> int:
     print(
         f'picture: {output / "contact_sheet.png"}   bags: {output / "input"}, {output / "output"}'
     )
+    summary = report_json(config.model, is_trained, counts, comparison)
+    answer(arguments, summary | {'output': str(output)})
     return 0
 
 

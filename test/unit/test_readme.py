@@ -18,12 +18,6 @@ def test_parameter_table_is_the_configuration_tree() -> None:
     assert all(f'| `{name}` |' in README for name, _, _ in leaves(NodeConfig()))
 
 
-def test_linked_files_exist() -> None:
-    links = re.findall(r'\]\((?!https?:|#)([^)]+)\)', README)
-    assert links
-    assert not [link for link in links if not (ROOT / link.split('#')[0]).exists()]
-
-
 def test_make_targets_exist() -> None:
     targets = set(re.findall(r'^([a-z]+):', (ROOT / 'Makefile').read_text(), re.MULTILINE))
     assert set(re.findall(r'`make ([a-z]+)`', README)) <= targets
