@@ -45,8 +45,17 @@ lint: setup  ## Check style and the direction of the imports
 test: lint  ## Run lint and all tests
 	@$(BIN)/python -m pytest
 
-docs: setup  ## Write the README's table of parameters anew
+# Sphinx stays out of .venv: nothing else needs it, and it wants an older docutils than ROS has.
+docs: setup build/sphinx  ## Write the README's table of parameters; build the pages in build/docs
 	@$(BIN)/python docs/parameters.py
+	@PYTHONPATH=$$(echo build/sphinx/lib/python*/site-packages) $(BIN)/python -m sphinx --quiet \
+		--fail-on-warning --keep-going --conf-dir docs --builder html . build/docs
+	@echo "docs: build/docs/docs/index.html"
+
+build/sphinx: docs/requirements.txt | setup
+	@rm -rf $@ && $(BIN)/python -m venv $@
+	@$@/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
 
 clean:  ## Remove .venv and everything else that was built
 	rm -rf .venv build install log demo_output *.egg-info

@@ -31,28 +31,28 @@ PARTS: dict[str, tuple[float, tuple[str, ...], bool]] = {
         ),
         True,
     ),
-    'large': (60, (*BENCH, '--models', 'large', '--windows', '8', *CACHED), True),
+    'large': (60, (*BENCH, '--models', 'large', '--views', '8', *CACHED), True),
     'kernels': (40, ('-m', 'benchmarks.kernels', '--model', 'large'), False),
-    'large compiled': (90, (*BENCH, '--models', 'large', '--windows', '8', *COMPILED), False),
+    'large compiled': (90, (*BENCH, '--models', 'large', '--views', '8', *COMPILED), False),
     'mapping': (60, ('-m', 'benchmarks.mapping', '--device', 'cuda'), False),
-    'base': (40, (*BENCH, '--models', 'base', 'small', '--windows', '8', *CACHED), True),
+    'base': (40, (*BENCH, '--models', 'base', 'small', '--views', '8', *CACHED), True),
     'base compiled': (
         90,
-        (*BENCH, '--models', 'base', 'small', '--windows', '8', *COMPILED),
+        (*BENCH, '--models', 'base', 'small', '--views', '8', *COMPILED),
         False,
     ),
-    'giant': (90, (*BENCH, '--models', 'giant', '--windows', '8', *CACHED), True),
+    'giant': (90, (*BENCH, '--models', 'giant', '--views', '8', *CACHED), True),
     'window 16': (
         60,
-        (*BENCH, '--models', 'large', '--windows', '16', '--new', '1', '4', *CACHED),
+        (*BENCH, '--models', 'large', '--views', '16', '--new', '1', '4', *CACHED),
         True,
     ),
     'as the node': (
         60,
-        (*BENCH, '--models', 'large', '--windows', '8', '--refreshed', '2', *CACHED),
+        (*BENCH, '--models', 'large', '--views', '8', '--refreshed', '2', *CACHED),
         False,
     ),
-    'giant compiled': (120, (*BENCH, '--models', 'giant', '--windows', '8', *COMPILED), False),
+    'giant compiled': (120, (*BENCH, '--models', 'giant', '--views', '8', *COMPILED), False),
 }
 # (model, views, new): most milliseconds for a new frame, and least ratio to the official network.
 TARGETS = {

@@ -3,6 +3,10 @@
 import pytest
 import torch
 
+# The same numbers in every order of the tests: how many threads share a sum is in its last digits,
+# and a command that a test runs may set it. One is also the fastest on a machine with others.
+torch.set_num_threads(1)
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what needs a GPU where there is none, and say so."""

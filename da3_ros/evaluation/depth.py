@@ -23,10 +23,10 @@ class DepthMetrics:
     """
     How far a depth map is from the truth.
 
-    ``abs_rel`` mean of |d - d*| / d*; ``delta1`` share of pixels with max(d / d*, d* / d) < 1.25;
-    ``rmse_m`` in metres of the truth; ``scale`` and ``shift_m`` what the prediction was multiplied
-    with and shifted by; ``pixels`` how many were compared. Without a common pixel everything is
-    NaN.
+    ``abs_rel`` mean of ``|d - d*| / d*``; ``delta1`` share of pixels with ``max(d / d*, d* / d)``
+    below 1.25; ``rmse_m`` in metres of the truth; ``scale`` and ``shift_m`` what the prediction
+    was multiplied with and shifted by; ``pixels`` how many were compared. Without a common pixel
+    everything is NaN.
     """
 
     abs_rel: float

@@ -48,7 +48,7 @@ def weighted_similarity(
     with_scale: bool = True,
 ) -> Sim3:
     """
-    Return the ``target_from_source`` that minimises sum w |target - (s R source + t)|².
+    Return the ``target_from_source`` that minimises ``sum w |target - (s R source + t)|²``.
 
     Closed form (Umeyama 1991); ``source`` and ``target`` are (N, 3), ``weights`` (N,) or None for
     equal ones. A reflection is never returned. Where the points leave the rotation open (all on

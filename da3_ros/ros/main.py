@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from rclpy.lifecycle import LifecycleNode
 
 _SPIN_TIMEOUT_S = 0.3
+# Another process may do better (sysexits' EX_TEMPFAIL): CUDA does no more work for this one.
+EXIT_DEVICE_LOST = 75
 
 
 def main(
@@ -21,7 +23,8 @@ def main(
     """
     Run the node until SIGINT or SIGTERM and return the exit code.
 
-    ``make_node`` makes another node than ``Da3Node`` with its own engine.
+    ``make_node`` makes another node than ``Da3Node`` with its own engine. A process that CUDA
+    refuses for good ends with ``EXIT_DEVICE_LOST``: whoever started it may do so again.
 
     The executor spins in a thread of its own, so that a signal is heard while it loads a network,
     and signals are ours, not rclpy's, so that the node still has its context when it stops.
@@ -32,14 +35,37 @@ def main(
 
     from da3_ros.ros.node import Da3Node
     import rclpy
-    from rclpy.executors import SingleThreadedExecutor
     from rclpy.signals import SignalHandlerOptions
 
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     is_over = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: is_over.set())
-    node = (make_node or Da3Node)()
+    # What was imported stays, and collections need not look at it: torch alone takes a second.
+    gc.freeze()
+    code = _run(make_node or Da3Node, is_over)
+    # The shared memory of DDS, 70 MB with our profile, stays on the machine for good unless the
+    # last object that refers to the node is gone before the process is.
+    gc.collect()
+    if code == EXIT_DEVICE_LOST:  # at its end, torch may abort on such a device
+        _leave(code)
+    gc.freeze()
+    return code
+
+
+def _run(make_node: Callable[[], 'LifecycleNode'], is_over: threading.Event) -> int:
+    """Have a node until it is over, and return the exit code; leaves where a thread is stuck."""
+    import rclpy
+    from rclpy.executors import SingleThreadedExecutor
+
+    node = make_node()
+    is_device_lost = threading.Event()
+
+    def end() -> None:
+        is_device_lost.set()
+        is_over.set()
+
+    node.on_process_lost = end
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     failures: list[str] = []
@@ -60,15 +86,13 @@ def main(
     spinner.join(_SPIN_TIMEOUT_S)
     for failure in failures:
         node.get_logger().fatal(f'The executor died:\n{failure}')
-    code = 1 if failures else 0
+    code = 1 if failures else EXIT_DEVICE_LOST if is_device_lost.is_set() else 0
     if spinner.is_alive():  # it loads a network
         _leave(code)
     node.destroy_node()
     rclpy.shutdown()
     if node.is_worker_left_behind:
         _leave(code)
-    # The interpreter's last collections go through every object of torch, which takes a second.
-    gc.freeze()
     return code
 
 

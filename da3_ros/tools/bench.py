@@ -10,6 +10,8 @@ import time
 from typing import TYPE_CHECKING
 
 from da3_ros.errors import ConfigError
+from da3_ros.tools.answer import add_json_option, answer
+from da3_ros.tools.options import add_options
 
 if TYPE_CHECKING:
     from da3_ros.tools.bench_subjects import Case
@@ -21,10 +23,14 @@ _RUNNERS = ('eager', 'cached', 'fused', 'epilogue', 'compiled')
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what the command takes."""
-    parser.add_argument('--models', nargs='+', choices=MODELS, default=['embedded'])
     parser.add_argument(
-        '--windows', nargs='+', type=int, default=[4], help='views in the window, new included'
+        '--models',
+        nargs='+',
+        choices=MODELS,
+        default=['embedded'],
+        help='networks of these sizes, all with random weights but embedded',
     )
+    parser.add_argument('--views', nargs='+', type=int, default=[4], help='views in a window')
     parser.add_argument(
         '--new', nargs='+', type=int, default=[1], help='new frames of each step, one a camera'
     )
@@ -37,9 +43,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--sizes', nargs='+', default=['224x168'], metavar='WxH', help='multiples of 14'
     )
-    parser.add_argument('--runners', nargs='+', choices=_RUNNERS, default=['eager', 'cached'])
-    parser.add_argument('--device', default='auto', help="'auto', 'cpu' or 'cuda'")
-    parser.add_argument('--precision', choices=('auto', 'fp32', 'bf16', 'fp16'), default='auto')
+    parser.add_argument(
+        '--runners',
+        nargs='+',
+        choices=_RUNNERS,
+        default=['eager', 'cached'],
+        help='how a frame is computed; eager is the whole window anew, cached spares what is '
+        'known of old views, and the others fuse or compile kernels too',
+    )
+    add_options(parser, '--device', '--precision')
     parser.add_argument('--steps', type=int, default=20, help='frames that the median is of')
     parser.add_argument(
         '--official',
@@ -51,6 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--results', type=Path, default=RESULTS / 'speed.jsonl', help='file that rows join'
     )
+    add_json_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -70,12 +83,16 @@ def run(arguments: argparse.Namespace) -> int:
     print(f'{bench.machine}: a plain matrix product runs at {bench.tflop_per_s:.3g} TFLOP/s\n')
     print(heading())
     about = bench.about | {'commit': _commit(), 'date': time.strftime('%Y-%m-%d')}
+    found = []
     for case in _cases(arguments):
         rows = bench.measure(case, arguments.runners)
         for row in rows:
             print(line(row), flush=True)
+        measured = [about | row.as_json() for row in rows]
+        found += measured
         if arguments.results is not None:
-            _append(arguments.results, [about | row.as_json() for row in rows])
+            _append(arguments.results, measured)
+    answer(arguments, found)
     return 0
 
 
@@ -85,7 +102,7 @@ def _cases(arguments: argparse.Namespace) -> Iterator['Case']:
 
     sizes = [_size(text) for text in arguments.sizes]
     for model, size, views, new in product(
-        arguments.models, sizes, arguments.windows, arguments.new
+        arguments.models, sizes, arguments.views, arguments.new
     ):
         if new < views:
             yield Case(model, views, new, min(new + arguments.refreshed, views), *size)

@@ -26,6 +26,7 @@ from da3_ros.tools.bench_subjects import (
 import numpy as np
 import torch
 from torch import nn
+from tqdm import tqdm
 
 STAGES = ('prefix', 'enter', 'mix', 'decode', 'dense')
 _WARM_UP_STEPS = 3
@@ -104,7 +105,8 @@ def preprocess_ms(case: Case, device: torch.device) -> float:
 def step_times_ms(subjects: Sequence[Subject], steps: int) -> list[float]:
     """Return the median time of a step of each; they take turns, so that all see the same load."""
     times: list[list[float]] = [[] for _ in subjects]
-    for i in range(_WARM_UP_STEPS + steps):
+    bar = tqdm(range(_WARM_UP_STEPS + steps), 'bench', unit='step', leave=False, disable=None)
+    for i in bar:
         for subject, own in zip(subjects, times, strict=True):
             start = time.perf_counter()
             subject.step()

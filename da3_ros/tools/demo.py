@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from da3_ros.config import NodeConfig
 from da3_ros.errors import Da3Error, InputError
+from da3_ros.tools.answer import add_json_option, answer
 from da3_ros.tools.options import add_engine_options, changed, configured
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         help='DDS domain, for watching with other ROS tools; default: one that is unused',
     )
+    add_json_option(parser)
     parser.add_argument(
         '--film', action='store_true', help='also write film.gif, the map as it grows'
     )
@@ -60,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
     from da3_ros.tools.comparison import compare
     from da3_ros.tools.contact_sheet import write_contact_sheet
     from da3_ros.tools.demo_page import write_demo_page
-    from da3_ros.tools.demo_report import report_text
+    from da3_ros.tools.demo_report import report_json, report_text
     from da3_ros.tools.film import render_film
     from da3_ros.tools.moving_picture import write_moving_picture
 
@@ -101,6 +103,8 @@ def run(arguments: argparse.Namespace) -> int:
     print(text, end='')
     print(f'page: {page}   picture: {output / "contact_sheet.png"}')
     print(f'bags: {output / "input"}, {output / "output"}; to see them: da3 view {output}')
+    summary = report_json(config.model, is_trained, counts, comparison)
+    answer(arguments, summary | {'output': str(output)})
     return 0
 
 

@@ -1,4 +1,6 @@
-"""The table that the demo prints."""
+"""The table that the demo prints, and the same for programs."""
+
+from dataclasses import asdict
 
 from da3_ros.evaluation.depth import DepthMetrics
 from da3_ros.ros.replay import ReplayCounts
@@ -20,6 +22,33 @@ def report_text(model: str, is_trained: bool, counts: ReplayCounts, comparison: 
     ]
     width = max(len(name) for name, _ in rows)
     return ''.join(f'{name:<{width}}  {value}\n' for name, value in rows)
+
+
+def report_json(
+    model: str, is_trained: bool, counts: ReplayCounts, comparison: Comparison
+) -> dict[str, object]:
+    """Return the numbers of the table for ``--json``."""
+    status = counts.status
+    latency = comparison.latency_ms
+    p50, p95 = np.percentile(latency, (50, 95)) if len(latency) else (np.nan, np.nan)
+    trajectory = None if comparison.trajectory is None else asdict(comparison.trajectory)
+    if trajectory:
+        del trajectory['true_from_estimated']
+    return {
+        'model': model,
+        'is_trained': is_trained,
+        'frames_in': counts.sent,
+        'frames_out': status.frames_published,
+        'drops': dict(counts.drops),
+        'frames_lost': counts.lost,
+        'latency_p50_ms': float(p50),
+        'latency_p95_ms': float(p95),
+        'stage_latency_ms': dict(zip(status.stages, status.stage_latency_ms, strict=True)),
+        'depth_one_scale': asdict(comparison.one_scale),
+        'depth_scale_per_frame': asdict(comparison.scale_per_frame),
+        'trajectory': trajectory,
+        'keyframes': status.keyframes,
+    }
 
 
 def _frame_rows(counts: ReplayCounts) -> list[tuple[str, str]]:

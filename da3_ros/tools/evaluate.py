@@ -12,8 +12,10 @@ import argparse
 import json
 from pathlib import Path
 
+from da3_ros.config import EngineConfig
 from da3_ros.errors import InputError
-from da3_ros.tools.options import add_engine_options
+from da3_ros.tools.answer import add_json_option, answer
+from da3_ros.tools.options import add_engine_options, changed, configured
 
 COLUMNS = {
     'method': 'depth by',
@@ -31,6 +33,9 @@ COLUMNS = {
     'fov_deg': 'FOV',
     'reprojection': 'reproj',
 }
+
+# The parameters that count where there is no engine around the network.
+_WINDOW_PARAMETERS = {'model', 'device', 'resolution'}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,8 +74,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--pose-from', choices=('camera', 'rays'), default='camera', help='where poses come from'
     )
-    parser.add_argument('--width', type=int, default=224, help='longer side of real images')
     parser.add_argument('--output', type=Path, metavar='FILE', help='write the numbers as JSON')
+    add_json_option(parser)
 
 
 def _add_stream_options(parser: argparse.ArgumentParser) -> None:
@@ -124,6 +129,11 @@ def run(arguments: argparse.Namespace) -> int:
         return run_streams(arguments)
     if arguments.simulate or arguments.corridor or arguments.path:
         raise InputError('--simulate, --corridor and --path go with --stream.')
+    unused = changed(configured(EngineConfig(), arguments)).keys() - _WINDOW_PARAMETERS
+    if unused:
+        raise InputError(
+            f'{", ".join(sorted(unused))}: only with --stream; else the network is by itself.'
+        )
     return _run_windows(arguments)
 
 
@@ -141,6 +151,7 @@ def _run_windows(arguments: argparse.Namespace) -> int:
 
     device = resolve_device(arguments.device)
     net = load_any_view(arguments.model, device)
+    longer = arguments.resolution or net.config.resolution
     results = []
     if arguments.synthetic:
         most = max(arguments.views)
@@ -151,7 +162,7 @@ def _run_windows(arguments: argparse.Namespace) -> int:
     for views in arguments.views:
         if arguments.sequence:
             sources = {
-                path.name: sequence_windows(path, views, arguments.width, device)
+                path.name: sequence_windows(path, views, longer, device)
                 for path in arguments.sequence
             }
         for source, windows in sources.items():
@@ -165,6 +176,7 @@ def _run_windows(arguments: argparse.Namespace) -> int:
     _print_table(results)
     if arguments.output is not None:
         arguments.output.write_text(json.dumps(results, indent=1) + '\n')
+    answer(arguments, results)
     return 0
 
 

@@ -24,6 +24,7 @@ from da3_ros.evaluation.simulator import NetworkSimulator, Noise, REALISTIC
 from da3_ros.evaluation.stitching import stitched_estimate
 from da3_ros.evaluation.stream_scores import score
 from da3_ros.parameter_tree import replaced
+from da3_ros.tools.answer import answer
 from da3_ros.tools.options import configured
 from da3_ros.tools.stream_sources import streams
 import numpy as np
@@ -87,6 +88,7 @@ def run_streams(arguments: argparse.Namespace) -> int:
     print(table(results))
     if arguments.output is not None:
         arguments.output.write_text(json.dumps(results, indent=1) + '\n')
+    answer(arguments, results)
     return 0
 
 

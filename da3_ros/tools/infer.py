@@ -13,6 +13,7 @@ import warnings
 
 from da3_ros.config import NodeConfig
 from da3_ros.errors import ConfigError, FrameError
+from da3_ros.tools.answer import add_json_option, answer
 from da3_ros.tools.options import add_engine_options, configured
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='also write gaussians.ply, 3D Gaussians of all keyframes (DA3-GIANT and the nested '
         'model)',
     )
+    add_json_option(parser)
     camera = parser.add_mutually_exclusive_group()
     camera.add_argument(
         '--camera-info',
@@ -91,6 +93,7 @@ def run(arguments: argparse.Namespace) -> int:
         job.write_gaussians()
         page.write(results.directory / 'report.html', engine, sum(job.drops.values()))
     job.report()
+    answer(arguments, job.summary() | {'is_interrupted': code == _EXIT_INTERRUPTED})
     return code
 
 
@@ -240,3 +243,23 @@ class _Job:
         print(f'Results are in {self.results.directory}: {parts}')
         if self.bag is not None:
             print(f'All topics of the node are in {self.results.directory / "outputs"} (MCAP).')
+
+    def summary(self) -> dict[str, object]:
+        """Return for ``--json`` what ``report`` says."""
+        status = self.engine.status
+        return {
+            'model': self.engine.model_name,
+            'is_trained': self.engine.is_trained,
+            'licence': self.engine.licence,
+            'device': str(self.engine.device),
+            'frames': self.done,
+            'elapsed_s': self.elapsed_s,
+            'drops': dict(self.drops),
+            'first_problems': self.first_problem,
+            'is_metric': status.is_metric,
+            'scale': status.scale,
+            'scale_source': status.scale_source,
+            'keyframes': len(self.engine.keyframes) if self.engine.has_map else None,
+            'gaussians': self.gaussians_written if self.gaussians is not None else None,
+            'output': str(self.results.directory),
+        }

@@ -9,6 +9,8 @@ import signal
 import sys
 
 from da3_ros.errors import Da3Error
+from da3_ros.tools.answer import words_aside
+from da3_ros.tools.version import version
 
 # Name: the module that has add_arguments(parser) and run(arguments) -> exit code, and what it
 # does. Modules are imported when their command is called, so that help comes at once.
@@ -16,6 +18,10 @@ COMMANDS = {
     'bench': (
         'da3_ros.tools.bench',
         'measure the time of a new frame, stage by stage, beside what the hardware allows',
+    ),
+    'completion': (
+        'da3_ros.tools.completion',
+        'print what makes a shell complete the commands and options of da3',
     ),
     'demo': (
         'da3_ros.tools.demo',
@@ -49,6 +55,19 @@ start here:
   da3 view OUT                      look at a result, or, without OUT, at the node that runs
   da3 COMMAND --help                every option of a command
 
+which network:
+  --model embedded                  ships with da3_ros: small, for trying things out (the default)
+  --model depth-anything/DA3-SMALL  an official one, downloaded once; a path works too
+  --set NAME=VALUE                  any parameter of the node: --set keyframe.max_overlap=0.6
+
+scripts:
+  --json                            results as JSON on stdout, words and progress on stderr
+  exit codes                        0, 2 after an error, 130 after Ctrl-C; errors are sentences on
+                                    stderr; Ctrl-C leaves what infer, bench and train have done
+
+in the shell:
+  . <(da3 completion bash)          complete commands and options; zsh and fish: see its --help
+
 live, on a robot:
   ros2 launch da3_ros da3.launch.py
 """
@@ -67,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser(argv).parse_args(argv)
     module = importlib.import_module(COMMANDS[arguments.command][0])
     try:
-        with _sigterm_raises():
+        with _sigterm_raises(), words_aside(arguments):
             return module.run(arguments)
     except (Da3Error, OSError) as error:
         print(f'da3 {arguments.command}: {error}', file=sys.stderr)
@@ -75,6 +94,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f'da3 {arguments.command}: interrupted.', file=sys.stderr)
         return _EXIT_INTERRUPTED
+
+
+def parsers() -> dict[str, argparse.ArgumentParser]:
+    """Return the parser of every command by its name, with all options."""
+    found = {}
+    for name, (module, _) in COMMANDS.items():
+        found[name] = argparse.ArgumentParser(prog=f'da3 {name}')
+        importlib.import_module(module).add_arguments(found[name])
+    return found
 
 
 def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
@@ -85,6 +113,7 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument('--version', action='version', version=f'da3_ros {version()}')
     commands = parser.add_subparsers(dest='command', metavar='COMMAND', required=True)
     for name, (module, summary) in COMMANDS.items():
         command = commands.add_parser(

@@ -17,10 +17,11 @@ _OPTIONS = {
 }
 
 
-def add_engine_options(parser: argparse.ArgumentParser, **defaults: Any) -> None:
-    """Add the engine's options; what they mean and may be stands in the configuration tree."""
+def add_options(parser: argparse.ArgumentParser, *options: str, **defaults: Any) -> None:
+    """Add some of the options above; what they mean and may be stands in the configuration."""
     parameters = {name: (field, value) for name, field, value in leaves(EngineConfig())}
-    for option, name in _OPTIONS.items():
+    for option in options:
+        name = _OPTIONS[option]
         field, value = parameters[name]
         parser.add_argument(
             option,
@@ -29,6 +30,11 @@ def add_engine_options(parser: argparse.ArgumentParser, **defaults: Any) -> None
             choices=field.metadata['choices'],
             help=field.metadata['description'],
         )
+
+
+def add_engine_options(parser: argparse.ArgumentParser, **defaults: Any) -> None:
+    """Add all of the engine's options, and ``--set`` for its other parameters."""
+    add_options(parser, *_OPTIONS, **defaults)
     parser.add_argument(
         '--set',
         action='append',

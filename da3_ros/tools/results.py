@@ -73,7 +73,10 @@ class Results:
                 'stamp_ns': view.stamp_ns,
                 'is_metric': is_metric,
             }
-            np.savez(path, **{name: a for name, a in arrays.items() if a is not None})
+            part = path.with_suffix('.part')  # no half of a frame is ever called a frame
+            with part.open('wb') as file:
+                np.savez(file, **{name: a for name, a in arrays.items() if a is not None})
+            part.replace(path)
             if view.map_from_camera is not None:
                 self._poses.write(pose_line(view.stamp_ns, view.map_from_camera))
                 self._poses.flush()

@@ -12,6 +12,8 @@ from pathlib import Path
 import signal
 import threading
 
+from da3_ros.tools.options import add_options
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what the command takes."""
@@ -40,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="start from these weights: 'embedded' or a .safetensors file; a state that is found "
         'in --state-dir goes first',
     )
-    parser.add_argument('--device', default='auto', help="'auto', 'cpu' or 'cuda'")
+    add_options(parser, '--device')
     parser.add_argument(
         '--no-compile', action='store_true', help='run the network as it is written'
     )

@@ -26,6 +26,7 @@ from da3_ros.training.data import normalise, Windows
 from da3_ros.training.heldout import first_views, held_out_windows, HeldOutConfig
 import numpy as np
 import torch
+from tqdm import tqdm
 
 # Pairs whose baseline is at least this share of the window's median depth.
 WIDE_BASELINE = 0.05
@@ -137,7 +138,8 @@ def _predictions(
     net: AnyViewNetwork, windows: Windows, known: bool, pose_from: str
 ) -> Iterator[tuple[Windows, Prediction]]:
     """Run the network as its users do, window by window."""
-    for i in range(len(windows.images)):
+    count = len(windows.images)
+    for i in tqdm(range(count), 'evaluate', unit='window', leave=False, disable=None):
         window = Windows(*(x[i : i + 1] for x in windows))
         cameras = {}
         if known:

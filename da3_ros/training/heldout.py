@@ -9,6 +9,7 @@ from da3_ros.training.scenes.make import atlas_for, held_out_seed, make_scenes, 
 from da3_ros.training.scenes.render import render, RenderConfig
 from da3_ros.training.scenes.sensor import expose, TRAINING_SENSOR
 import torch
+from tqdm import tqdm
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,8 @@ def held_out_windows(config: HeldOutConfig, device: torch.device) -> Windows:
         scenes, atlas = scenes.to(device), atlas.to(device)
         look = RenderConfig(config.width, config.height, config.samples_per_side, FAR_M)
         parts = []
-        for i in range(config.windows):
+        bar = tqdm(range(config.windows), 'render', unit='window', leave=False, disable=None)
+        for i in bar:
             one = [x[i : i + 1].to(device) for x in cameras]
             seen = render(scenes[i : i + 1], atlas, *one, look)
             pictures = normalise(expose(seen.colour, TRAINING_SENSOR))

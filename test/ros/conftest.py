@@ -19,6 +19,7 @@ rclpy = pytest.importorskip('rclpy')
 
 from da3_ros.ros.domain import private_domain  # noqa: E402
 from rig import Rig  # noqa: E402
+from shared_memory import sweep  # noqa: E402
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -31,11 +32,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope='session', autouse=True)
 def ros() -> Iterator[None]:
     """Keep one ROS context for all tests, in a domain of their own; signals stay pytest's."""
+    sweep()  # runs that were ended before this one may have left their gigabytes
     with private_domain() as domain_id:
         os.environ['ROS_DOMAIN_ID'] = str(domain_id)  # for processes that tests start, too
         rclpy.init(signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
         yield
         rclpy.try_shutdown()
+    sweep()
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ The real node in a process of its own, over DDS: the demo end to end, and a real
 What is recorded is read here with rosbags alone, from the definitions inside the bag.
 """
 
+import json
 from pathlib import Path
 import signal
 import subprocess
@@ -144,13 +145,22 @@ def test_demo_end_to_end(tmp_path):
     (output / 'output').mkdir(parents=True)
     (output / 'output' / 'output.mcap').write_text('of an earlier demo')
     (output / 'notes.txt').write_text('mine')
-    command = [sys.executable, '-m', 'da3_ros.tools.main', *demo_arguments(output, 6), '--film']
+    options = ['--film', '--json']
+    command = [sys.executable, '-m', 'da3_ros.tools.main', *demo_arguments(output, 6), *options]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert (output / 'notes.txt').read_text() == 'mine'
-    text = done.stdout
+    numbers = json.loads(done.stdout)  # and nothing else is there
+    assert (
+        numbers['frames_in'] == 6 and numbers['frames_out'] + sum(numbers['drops'].values()) == 6
+    )
+    assert 0 < numbers['latency_p50_ms'] <= numbers['latency_p95_ms']
+    assert (
+        0 <= numbers['depth_one_scale']['delta1'] <= 1 and numbers['trajectory']['path_length_m']
+    )
+    text = (output / 'report.txt').read_text()
     assert text.splitlines()[0].startswith('model')
-    assert (output / 'report.txt').read_text() in text
+    assert text in done.stderr
     for words in ('frames in', 'frames dropped', 'latency', 'delta1', 'ATE RMSE', 'rotation'):
         assert words in text
     outputs = read_bag(output / 'output')

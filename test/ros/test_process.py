@@ -1,12 +1,15 @@
 """The executable: it stops at a signal within two seconds, from whatever it is doing."""
 
 from collections.abc import Callable, Iterator
+import os
 from pathlib import Path
 import signal
 import subprocess
 import sys
 import time
 
+from da3_ros.ros.main import EXIT_DEVICE_LOST
+from diagnostic_msgs.msg import DiagnosticArray
 from fake_node import PUSHING
 from lifecycle_msgs.srv import GetState
 from nav_msgs.msg import Path as PosePath
@@ -15,6 +18,7 @@ import pytest
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rig import image
 from sensor_msgs.msg import Image, PointCloud2
+from shared_memory import segments_of, sweep
 from std_srvs.srv import Trigger
 
 SCRIPT = Path(__file__).parent / 'fake_node.py'
@@ -33,6 +37,10 @@ class Process:
         """Wait until the process says something."""
         wait_for(lambda: words in self._log_path.read_text(), f'{words!r} in the log')
 
+    def segments(self) -> set[Path]:
+        """Return the shared memory that the process holds."""
+        return segments_of(self._popen.pid)
+
     def stop(self, number: signal.Signals) -> None:
         """Send a signal; the process must end cleanly in time."""
         start = time.monotonic()
@@ -43,6 +51,10 @@ class Process:
         assert code == 0, log
         assert elapsed_s < 2.0
         assert 'Traceback' not in log and 'Error' not in log
+
+    def wait(self) -> int:
+        """Wait for the process to end by itself and return its exit code."""
+        return self._popen.wait(PATIENCE_S)
 
     def kill(self) -> None:
         """End the process with SIGKILL if it still runs: it cannot put anything away."""
@@ -81,7 +93,7 @@ def wait_for_state(peer: Peer, state: str) -> None:
 def test_a_signal_ends_the_node_with_images_coming(
     start: Callable[..., Process], peer: Peer, number: signal.Signals
 ) -> None:
-    """At a push of 50 ms, with somebody listening."""
+    """At a push of 50 ms, with somebody listening; it leaves no shared memory behind."""
     process = start('0.05')
     wait_for_state(peer, 'active')
     clouds = []
@@ -89,7 +101,9 @@ def test_a_signal_ends_the_node_with_images_coming(
     publisher = peer.create_publisher(Image, 'image', QoSProfile(depth=1))
     wait_for(lambda: publisher.publish(image(time.time_ns())) or len(clouds) > 2, 'clouds')
     publisher.publish(image(time.time_ns()))
+    segments = process.segments()
     process.stop(number)
+    assert segments and not [path for path in segments if path.exists()]
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
@@ -129,7 +143,29 @@ def test_who_talks_to_a_node_needs_no_restart_when_it_is_killed_and_started_agai
         for received in (clouds, paths, answers):  # nothing is on its way from the one before
             received.clear()
         wait_for(lambda: len(clouds) > 2 and paths and answers, 'clouds, a path and an answer')
+        segments = process.segments()
         process.kill()
+        assert segments and all(path.exists() for path in segments)
+        sweep()
+        assert not [path for path in segments if path.exists()]
+    assert all(path.exists() for path in segments_of(os.getpid()))
+
+
+def test_a_process_that_the_gpu_refuses_ends_and_says_so(
+    start: Callable[..., Process], peer: Peer
+) -> None:
+    """With an exit code of its own, after diagnostics and log have told; another one may start."""
+    heard = []
+    peer.create_subscription(
+        DiagnosticArray, '/diagnostics', lambda m: heard.append(m.status[0].message), 10
+    )
+    publisher = peer.create_publisher(Image, 'image', QoSProfile(depth=1))
+    peer.create_timer(0.1, lambda: publisher.publish(image(time.time_ns())))
+    process = start('0', '--ros-args', '-p', 'model:=fragile')
+    assert process.wait() == EXIT_DEVICE_LOST
+    process.wait_for_words('could not be made anew')
+    process.wait_for_words('on_deactivate: The device failed with')
+    wait_for(lambda: any('could not be made anew' in m for m in heard), 'the diagnostics')
 
 
 def test_a_signal_ends_the_node_while_it_loads(start: Callable[..., Process]) -> None:

@@ -10,15 +10,8 @@ import pytest
 from rig import image, Rig
 from safetensors.numpy import save_file
 from sensor_msgs_py.point_cloud2 import read_points
-import torch
 
 SIZE = {'resolution': 112}
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    """Leave the other cores to others."""
-    torch.set_num_threads(1)
 
 
 def bad_weights(kind: str, folder: Path) -> Path:

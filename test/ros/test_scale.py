@@ -18,7 +18,6 @@ import pytest
 from rig import image, Rig, wait_for
 from sensor_msgs.msg import Image, LaserScan, PointCloud2, PointField
 from tf2_ros import StaticTransformBroadcaster, TransformBroadcaster
-import torch
 
 SIZE = (112, 84)
 K = np.array([[80.0, 0.0, 56.0], [0.0, 80.0, 42.0], [0.0, 0.0, 1.0]])
@@ -47,7 +46,6 @@ class Stage:
         noise: Noise = Noise(depth_bias=0.01),
         **parameters: Any,
     ) -> None:
-        torch.set_num_threads(1)
         self.offsets = offsets or {'': np.eye(4)}
         self._sent: dict[str, int] = {}  # the newest stamp of each camera
         self.stamps = [START_NS + i * STEP_NS for i in range(len(poses))]

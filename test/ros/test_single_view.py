@@ -17,7 +17,6 @@ POSE_TOPICS = ('odometry', '/tf')
 @pytest.fixture
 def parameters(tmp_path: Path) -> dict[str, object]:
     """Return the parameters of a metric network with random weights that sees a lot of sky."""
-    torch.set_num_threads(1)
     torch.manual_seed(0)
     net = build_network(TINY_METRIC)
     torch.nn.init.constant_(net.head.sky_output.last.bias, 1.0)

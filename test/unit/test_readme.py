@@ -18,12 +18,6 @@ def test_parameter_table_is_the_configuration_tree() -> None:
     assert all(f'| `{name}` |' in README for name, _, _ in leaves(NodeConfig()))
 
 
-def test_linked_files_exist() -> None:
-    links = re.findall(r'\]\((?!https?:|#)([^)]+)\)', README)
-    assert links
-    assert not [link for link in links if not (ROOT / link.split('#')[0]).exists()]
-
-
 def test_pictures_come_quickly() -> None:
     pictures = re.findall(r'!\[[^]]*\]\(([^)]+)\)', README)
     assert 'docs/demo.gif' in pictures

@@ -4,7 +4,6 @@ from da3_ros.evaluation.simulator import REALISTIC
 from da3_ros.parameter_tree import replaced
 from doubles.ring_corridor import CONFIG, on_ring, Stream
 import numpy as np
-import torch
 
 MOST, LAP, FRAMES = 16, 110, 440
 
@@ -23,7 +22,6 @@ def kept(stream: Stream) -> dict[str, int]:
 
 
 def test_a_map_that_is_full_stays_as_large_as_it_is_however_many_laps_are_walked() -> None:
-    torch.set_num_threads(1)
     config = replaced(CONFIG, {'keyframe.max_count': MOST, 'window.size': 5})
     stream = Stream(on_ring(np.arange(FRAMES) / LAP), REALISTIC, config=config)
     found = [kept(stream.run(until)) for until in range(2 * LAP, FRAMES + 1, 20)]

@@ -22,11 +22,6 @@ LAP, FRAMES = 120, 160
 KNOWN, UNKNOWN = range(45), range(45, 120)
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 @cache
 def round_the_block(seed: int, revisits: bool) -> Stream:
     """Return more than a lap by a network that turns and grows a little all the time."""

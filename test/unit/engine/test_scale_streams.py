@@ -45,12 +45,6 @@ CONFIG = replaced(
 WALK = winding_walk(36)  # nearly every frame becomes a keyframe
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    """Leave the other cores to others."""
-    torch.set_num_threads(1)
-
-
 def truth_of(poses: Sequence[np.ndarray], offsets: dict[str, np.ndarray]) -> RoomTruth:
     stamps = [(i + 1) * STEP_NS for i in range(len(poses))]
     by_camera = {

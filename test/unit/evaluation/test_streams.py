@@ -22,7 +22,6 @@ from da3_ros.parameter_tree import replaced
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
-import torch
 
 FRAMES = 40
 CONFIG = replaced(EngineConfig(), {'device': 'cpu', 'resolution': SIZE[0]})
@@ -39,12 +38,6 @@ def study() -> ModuleType:
     sys.modules['map_study'] = module
     spec.loader.exec_module(module)
     return module
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    """Leave the other cores to others."""
-    torch.set_num_threads(1)
 
 
 def stitched(noise: Noise, chunk: int = 20, overlap: int = 10, footage: Footage = LAP) -> Estimate:

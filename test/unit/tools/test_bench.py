@@ -15,7 +15,7 @@ QUICK = ['bench', '--device', 'cpu', '--precision', 'fp32', '--sizes', '56x42', 
 
 def test_rows_are_printed_and_kept(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     results = tmp_path / 'speed.jsonl'
-    assert main([*QUICK, '--windows', '2', '3', '--results', str(results)]) == 0
+    assert main([*QUICK, '--views', '2', '3', '--results', str(results)]) == 0
     rows = [json.loads(text) for text in results.read_text().splitlines()]
     assert [(row['views'], row['runner']) for row in rows] == [
         *((2, 'eager'), (2, 'cached')),
@@ -32,8 +32,12 @@ def test_rows_are_printed_and_kept(tmp_path: Path, capsys: pytest.CaptureFixture
     assert rows[1]['ratio'] == pytest.approx(rows[0]['total_ms'] / rows[1]['total_ms'])
 
 
-def test_results_are_left_out_where_there_is_no_folder(tmp_path: Path) -> None:
-    assert main([*QUICK, '--windows', '2', '--results', str(tmp_path / 'no' / 'r.jsonl')]) == 0
+def test_results_are_left_out_where_there_is_no_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    words = ['--views', '2', '--results', str(tmp_path / 'no' / 'r.jsonl'), '--json']
+    assert main([*QUICK, *words]) == 0
+    assert [row['runner'] for row in json.loads(capsys.readouterr().out)] == ['eager', 'cached']
     assert list(tmp_path.iterdir()) == []
 
 

@@ -43,7 +43,15 @@ def weights(tmp_path: Path) -> Path:
 def test_baselines_stand_beside_the_network(hall: Path, weights: Path, capsys) -> None:
     output = hall / 'numbers.json'
     words = ['evaluate', '--sequence', str(hall), '--model', str(weights), '--views', '1', '2']
-    words += ['--width', str(WIDTH), '--known-poses', '--device', 'cpu', '--output', str(output)]
+    words += [
+        '--resolution',
+        str(WIDTH),
+        '--known-poses',
+        '--device',
+        'cpu',
+        '--output',
+        str(output),
+    ]
     assert main(words) == 0
     rows = json.loads(output.read_text())
     methods = ['network', 'network', 'constant', 'floor']
@@ -58,6 +66,8 @@ def test_baselines_stand_beside_the_network(hall: Path, weights: Path, capsys) -
         else:
             assert row['abs_rel'] > 0.02
     lines = capsys.readouterr().out.splitlines()
+    assert main([*words, '--json']) == 0
+    assert json.loads(capsys.readouterr().out) == rows
     assert len(lines) == 9 and 'depth by' in lines[0]
     assert lines[4].split()[:6] == ['hall', 'floor', '1', '-', '0.000', '1.000']
 
@@ -74,6 +84,8 @@ def test_streams_are_compared_in_table_json_and_plot(tmp_path: Path, capsys) -> 
     assert [row['seed'] for row in rows] == [0] * 4 + [1] * 4
     assert all(row['stream'] == 'corridor-0' and row['ate_sim3_m'] < 0.01 for row in rows)
     lines = capsys.readouterr().out.splitlines()
+    assert main([*words, '--seeds', '1', '--json']) == 0
+    assert [row['method'] for row in json.loads(capsys.readouterr().out)] == methods
     assert len(lines) == 5 and lines[0].split()[:2] == ['ATE', 'Sim3']
     assert (plots / 'corridor-0.png').read_bytes().startswith(b'\x89PNG')
 

@@ -141,6 +141,35 @@ def test_interrupt_leaves_what_was_done(folder, tmp_path, monkeypatch):
     assert len(json.loads((tmp_path / 'out' / 'intrinsics.json').read_text())['per_image']) == 2
 
 
+def test_interrupt_while_a_frame_is_written_leaves_no_half_of_one(folder, tmp_path, monkeypatch):
+    save, saved = np.savez, []
+
+    def interrupted(file, **arrays):
+        if len(saved) == 1:
+            file.write(b'half')
+            raise KeyboardInterrupt
+        saved.append(arrays)
+        save(file, **arrays)
+
+    monkeypatch.setattr(np, 'savez', interrupted)
+    assert infer(folder, tmp_path / 'out') == 130
+    names = [path.name for path in (tmp_path / 'out' / 'frames').glob('*.npz')]
+    assert names == ['000000.npz']
+    assert len(read_tum(tmp_path / 'out' / 'poses.txt')[0]) == 1
+
+
+def test_json_is_all_that_stdout_has(folder, tmp_path, capsys):
+    (folder / '001.png').write_bytes(b'no image')
+    assert infer(folder, tmp_path / 'out', '--json') == 0
+    told = capsys.readouterr()
+    summary = json.loads(told.out)
+    assert summary['frames'] == COUNT - 1 and summary['drops'] == {'frame_decode': 1}
+    assert summary['model'] == 'embedded' and summary['is_metric'] is False
+    assert summary['is_interrupted'] is False and summary['keyframes'] >= 1
+    assert Path(summary['output']) == tmp_path / 'out'
+    assert '1 dropped, frame_decode' in told.err
+
+
 def test_results_are_not_overwritten_unless_told(folder, tmp_path, capsys):
     output = tmp_path / 'out'
     assert infer(folder, output, '--every', '4') == 0

@@ -1,12 +1,17 @@
 """The command line's frame: help that teaches, errors as one sentence, exit codes."""
 
+from pathlib import Path
 import subprocess
 import sys
+from xml.etree import ElementTree
 
 from da3_ros.errors import InputError
 from da3_ros.tools import infer
-from da3_ros.tools.main import COMMANDS, main
+from da3_ros.tools.main import COMMANDS, main, parsers
+from da3_ros.tools.version import version
 import pytest
+
+PACKAGE_XML = Path(__file__).parents[3] / 'package.xml'
 
 
 def test_help_names_every_command_and_how_to_start(capsys):
@@ -78,3 +83,35 @@ def test_help_comes_without_torch_and_ros():
     )
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_version_is_that_of_package_xml_wherever_it_is_installed(tmp_path, capsys):
+    stated = ElementTree.parse(PACKAGE_XML).findtext('version')
+    with pytest.raises(SystemExit) as ended:
+        main(['--version'])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f'da3_ros {stated}\n'
+    # As colcon installs it; and the package.xml of something else around it says nothing.
+    module = tmp_path / 'lib' / 'python3.12' / 'site-packages' / 'da3_ros' / 'tools' / 'version.py'
+    share = tmp_path / 'share' / 'da3_ros'
+    share.mkdir(parents=True)
+    other = '<package><name>other</name><version>7.0.0</version></package>'
+    (tmp_path / 'lib' / 'python3.12').mkdir(parents=True)
+    (tmp_path / 'lib' / 'python3.12' / 'package.xml').write_text(other)
+    (share / 'package.xml').write_text(
+        '<package><name>da3_ros</name><version>3.2.1</version></package>'
+    )
+    assert version(module) == '3.2.1'
+
+
+def test_the_same_option_means_the_same_in_every_command():
+    told: dict[str, set[str]] = {}
+    for parser in parsers().values():
+        for action in parser._actions:
+            for option in action.option_strings:
+                told.setdefault(option, set()).add(action.help)
+    # What a command writes, what its parameters are, what is played, and whether it starts a node
+    # or looks for one, is its own.
+    own = {'--output', '--set', '--seed', '--frames', '--fps', '--domain-id'}
+    assert {o for o, texts in told.items() if len(texts) > 1} <= own
+    assert all(text for texts in told.values() for text in texts)
