@@ -1,7 +1,12 @@
 """``da3 infer`` on tiny inputs: what it writes, what it counts, and what a bad input says."""
 
+from collections.abc import Callable
 import json
 from pathlib import Path
+import signal
+import subprocess
+import sys
+import time
 
 import cv2
 from da3_ros.engine import StreamingEngine
@@ -135,6 +140,33 @@ def test_interrupt_leaves_what_was_done(folder, tmp_path, monkeypatch):
     assert len(read_tum(tmp_path / 'out' / 'poses.txt')[0]) == 2
     assert (tmp_path / 'out' / 'map' / 'map.ply').is_file()
     assert len(json.loads((tmp_path / 'out' / 'intrinsics.json').read_text())['per_image']) == 2
+
+
+def test_ctrl_c_in_a_terminal_leaves_what_was_done(folder, tmp_path):
+    for i in range(COUNT, 2000):  # more than it will get to
+        (folder / f'{i:03d}.png').symlink_to(folder / f'{i % COUNT:03d}.png')
+    output = tmp_path / 'out'
+    words = ['infer', str(folder), '--output', str(output), '--resolution', str(WIDTH)]
+    command = [sys.executable, '-m', 'da3_ros.tools.main', *words, '--json', '--device', 'cpu']
+    pipes = {'stdout': subprocess.PIPE, 'stderr': subprocess.PIPE, 'text': True}
+    with subprocess.Popen(command, **pipes) as process:
+        wait_until(lambda: (output / 'frames' / '000001.npz').exists(), process)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    summary = json.loads(out)
+    assert summary['is_interrupted'] and 2 <= summary['frames'] < 2000
+    saved = frames(output)
+    assert len(saved) == summary['frames'] == len(read_tum(output / 'poses.txt')[0])
+    assert (output / 'map' / 'map.ply').is_file()
+
+
+def wait_until(is_true: Callable[[], bool], process: subprocess.Popen) -> None:
+    """Wait for something that a process does."""
+    deadline = time.monotonic() + 120
+    while not is_true():
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_interrupt_while_a_frame_is_written_leaves_no_half_of_one(folder, tmp_path, monkeypatch):
