@@ -12,11 +12,11 @@ import re
 
 from da3_ros.cloud_config import MapPointsConfig, PointsConfig
 from da3_ros.errors import ConfigError
+from da3_ros.frames_config import FramesConfig
 from da3_ros.parameter_tree import Config, group, parameter
 
 DEPTH_ENCODINGS = ('32FC1', '16UC1')
 SCALE_SOURCES = ('rig', 'odometry', 'metric_model', 'depth_sensor', 'fixed')
-_FRAME_ID = re.compile(r'[A-Za-z_][A-Za-z0-9_/]*')
 _CAMERA_NAME = re.compile(r'[A-Za-z][A-Za-z0-9_]*(/[A-Za-z][A-Za-z0-9_]*)*')
 _DEVICE = re.compile(r'auto|cpu|cuda(:\d+)?')
 
@@ -194,25 +194,6 @@ class EngineConfig(Config):
 
 
 @dataclass(frozen=True)
-class FramesConfig(Config):
-    """Names of the coordinate frames (REP 105)."""
-
-    map: str = parameter('map', 'Frame of the map; parent of every pose that is published.')
-    odom: str = parameter('odom', 'Odometry frame, the child of the map frame for tf: odom.')
-    camera: str = parameter(
-        '', "Optical frame of the camera; empty takes the frame_id of each image's header."
-    )
-
-    def __post_init__(self) -> None:
-        """Raise ``ConfigError`` for a name that tf2 would refuse."""
-        super().__post_init__()
-        for name in ('map', 'odom', 'camera'):
-            value = getattr(self, name)
-            if not _FRAME_ID.fullmatch(value) and (value or name != 'camera'):
-                raise ConfigError(f"'{name}' is {value!r}; expected a frame id such as 'map'.")
-
-
-@dataclass(frozen=True)
 class DepthConfig(Config):
     """The published depth image."""
 
@@ -284,6 +265,13 @@ class NodeConfig(EngineConfig):
         'that has its own odom to camera transforms (REP 105).',
         choices=('none', 'camera', 'odom'),
     )
+    tf_tolerance_s: float = parameter(
+        0.0,
+        'How much later than its image a transform is dated [s], as transform_tolerance of AMCL: '
+        'who looks up the present, as Nav2 does, is answered until the next image is through.',
+        minimum=0.0,
+        maximum=60.0,
+    )
     save_directory: str = parameter(
         '~/.ros/da3_ros', 'Directory under which ~/save_map writes, one new folder a call.'
     )
@@ -310,3 +298,7 @@ class NodeConfig(EngineConfig):
             raise ConfigError(
                 f"'save_directory' is {self.save_directory!r}; expected the path of a directory."
             )
+
+    def check(self) -> None:
+        """Raise ``ConfigError`` for parameters that do not go together, once all are given."""
+        self.frames.check(len(self.cameras), sends_odom=self.tf == 'odom')

@@ -21,6 +21,10 @@ class DeviceError(Da3Error):
     """The device failed, and no engine can be made on it in the place of the one that ran."""
 
 
+class DeviceMemoryError(Da3Error):
+    """The device has less memory than the smallest engine of a configuration needs."""
+
+
 class FrameError(InputError):
     """
     One frame cannot be used; the stream goes on without it.

@@ -21,6 +21,7 @@ ARGUMENTS = {
     'replay': ('', 'realtime or every_frame; empty leaves it to the parameter file.'),
     'use_sim_time': ('false', 'Take the time from /clock, as when a bag is played.'),
     'log_level': ('info', 'debug, info, warn, error or fatal.'),
+    'respawn': ('false', 'Start the node again when it ends, as it does where a GPU refuses it.'),
     'rviz': ('false', 'Start RViz too.'),
 }
 
@@ -42,7 +43,9 @@ def remappings(camera: str, image: str, camera_info: str) -> list[tuple[str, str
 def nodes(context: LaunchContext) -> list[Node]:
     """Return the nodes, with only those parameters over the file's that were given."""
     given = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
-    is_true = {name: given[name].lower() in ('true', '1') for name in ('use_sim_time', 'rviz')}
+    is_true = {
+        name: given[name].lower() in ('true', '1') for name in ('use_sim_time', 'respawn', 'rviz')
+    }
     overrides = {'use_sim_time': is_true['use_sim_time']}
     overrides |= {name: given[name] for name in ('model', 'replay') if given[name]}
     if given['camera']:
@@ -57,6 +60,8 @@ def nodes(context: LaunchContext) -> list[Node]:
             remappings=remappings(given['camera'], given['image'], given['camera_info']),
             arguments=['--ros-args', '--log-level', given['log_level']],
             output='screen',
+            respawn=is_true['respawn'],
+            respawn_delay=2.0,
         )
     ]
     if is_true['rviz']:

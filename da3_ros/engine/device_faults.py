@@ -1,10 +1,11 @@
 """What an engine does when its device fails: give up views for memory, or say that it is lost."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 import functools
 
 from da3_ros.engine.frame import Frame, Update
-from da3_ros.errors import FrameError
+from da3_ros.errors import DeviceMemoryError, FrameError
 import torch
 
 # PyTorch has a class for them since 2.8; before that they are known by their text alone.
@@ -12,6 +13,9 @@ _ACCELERATOR_ERROR = getattr(torch, 'AcceleratorError', ())
 _DEVICE_ERRORS = ('CUDA error:', 'CUDA driver error:', 'cuDNN error:')
 # What the driver and the libraries say, where it is not PyTorch that allocates.
 _ALLOCATION_ERRORS = ('CUDA error: out of memory', 'STATUS_ALLOC_FAILED')
+
+# What helps where a window cannot shrink.
+_ADVICE = 'end what else uses the GPU, or configure a lower resolution or a smaller model'
 
 Push = Callable[..., Update]
 
@@ -54,12 +58,49 @@ def spares_memory(push: Push) -> Push:
             sentence = f'window shrunk to {shrunk}: out of GPU memory'
         else:
             sentence = (
-                f'out of GPU memory with {max(size, 1)} views in a window that cannot shrink; end '
-                'what else uses the GPU, or configure a lower resolution or a smaller model'
+                f'out of GPU memory with {max(size, 1)} views in a window that cannot shrink; '
+                f'{_ADVICE}'
             )
         raise FrameError('frame_memory', f'{sentence[0].upper()}{sentence[1:]}.')
 
     return wrapper
+
+
+def fits_memory(warm_up: Callable[..., None]) -> Callable[..., None]:
+    """
+    Let a warm-up that runs out of memory shrink the engine's window, until it fits.
+
+    Raises ``DeviceMemoryError`` where it never does.
+    """
+
+    @functools.wraps(warm_up)
+    def wrapper(engine: object, *args: object, new: int = 1, **kwargs: object) -> None:
+        while True:
+            try:
+                return warm_up(engine, *args, new=new, **kwargs)
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+            if not engine.shrink(new):  # only here is what the warm-up had allocated free
+                raise DeviceMemoryError(
+                    f"'{engine.model_name}' does not fit into the memory of the GPU with "
+                    f'{new + 1} views, the smallest window there is; {_ADVICE}.'
+                )
+
+    return wrapper
+
+
+@contextmanager
+def loading(model: str) -> Iterator[None]:
+    """Make ``DeviceMemoryError`` of memory that runs out while a model's networks are loaded."""
+    try:
+        yield
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        raise DeviceMemoryError(
+            f"The weights of '{model}' do not fit into the memory of the GPU; {_ADVICE}."
+        ) from error
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -1,6 +1,7 @@
 """Choosing the engine that a model needs."""
 
 from da3_ros.config import EngineConfig
+from da3_ros.engine.device_faults import loading
 from da3_ros.engine.single_view import SingleViewEngine
 from da3_ros.engine.streaming import StreamingEngine
 from da3_ros.model.presets import ModelConfig
@@ -16,9 +17,11 @@ def make_engine(config: EngineConfig, **parts: object) -> Engine:
     Raises:
         WeightsError: if the weights are missing, damaged or of another network.
         ConfigError: if the device is not there.
+        DeviceMemoryError: if the weights do not fit into its memory.
 
     """
     network = network_config(config.model)
-    if isinstance(network, ModelConfig) and not network.is_any_view:
-        return SingleViewEngine(config)
-    return StreamingEngine(config, **parts)
+    with loading(config.model):
+        if isinstance(network, ModelConfig) and not network.is_any_view:
+            return SingleViewEngine(config)
+        return StreamingEngine(config, **parts)

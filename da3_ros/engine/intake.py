@@ -8,9 +8,9 @@ from da3_ros.engine.admission import Admission
 from da3_ros.engine.device_preprocess import DevicePreprocess
 from da3_ros.engine.frame import Frame
 from da3_ros.engine.intrinsics import IntrinsicsEstimate
+from da3_ros.engine.lenses import Lenses
 from da3_ros.engine.preprocess import preprocess, Preprocessed
 from da3_ros.engine.runner import WindowView
-from da3_ros.geometry.cameras import undistort
 import numpy as np
 import torch
 
@@ -32,6 +32,7 @@ class Intake:
         """Take where the network is, and what ``Admission`` needs."""
         self._device = device
         self._preprocess = DevicePreprocess(device) if device.type == 'cuda' else preprocess
+        self._lenses = Lenses(resolution, device)
         self._resolution, self._max_stamp_jump_s = resolution, max_stamp_jump_s
         self._next_key = 0
         self.clear()
@@ -53,10 +54,8 @@ class Intake:
 
     def prepare(self, frame: Frame) -> NewView:
         """Undistort, resize and normalise a frame, and give it a key."""
-        rgb = frame.rgb
-        if frame.distortion is not None and frame.intrinsics is not None:
-            rgb = undistort(rgb, frame.intrinsics, frame.distortion)
-        prepared = self._preprocess(rgb, self._resolution, intrinsics=frame.intrinsics)
+        straight = self._lenses.straighten(frame)
+        prepared = self._preprocess(straight, self._resolution, intrinsics=frame.intrinsics)
         self._next_key += 1
         view = WindowView(
             key=self._next_key,
@@ -65,6 +64,7 @@ class Intake:
             image=prepared.image.to(self._device),
             intrinsics=prepared.intrinsics,
             world_from_camera=frame.map_from_camera,
+            seen=self._lenses.seen(frame),
         )
         return NewView(frame, prepared, view, prepared.intrinsics)
 

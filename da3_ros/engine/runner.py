@@ -5,7 +5,7 @@ Shapes: V views, H W network image.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from da3_ros.engine.places import place_descriptor
@@ -24,7 +24,8 @@ class WindowView:
 
     ``key`` is unique to the view for as long as the engine lives, so that what a runner keeps for
     it can be found again. ``image`` (3, H, W) float32, normalised; ``intrinsics`` (3, 3) pixels of
-    that image and ``world_from_camera`` (4, 4) where they are known.
+    that image and ``world_from_camera`` (4, 4) where they are known. ``seen`` (H, W) bool, on the
+    device, is False where the image shows nothing; None: nowhere.
     """
 
     key: int
@@ -33,6 +34,7 @@ class WindowView:
     image: torch.Tensor
     intrinsics: np.ndarray | None = None
     world_from_camera: np.ndarray | None = None
+    seen: torch.Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,23 @@ class EagerRunner:
             reference='first',
             **options,
         )
+
+
+def infer_seen(
+    runner: Runner, views: Sequence[WindowView], depth_views: Sequence[int] | None = None
+) -> WindowPrediction:
+    """Predict a window, and take back what was said of pixels that show nothing: NaN and 1."""
+    prediction = runner.infer(views, depth_views)
+    if all(view.seen is None for view in views):
+        return prediction
+    everything = torch.ones_like(prediction.depth[0], dtype=torch.bool)
+    seen = torch.stack([everything if view.seen is None else view.seen for view in views])
+    confidence = prediction.confidence
+    return replace(
+        prediction,
+        depth=torch.where(seen, prediction.depth, torch.nan),
+        confidence=torch.where(seen, confidence, confidence.clamp_max(1.0)),
+    )
 
 
 def window_prediction(

@@ -10,14 +10,14 @@ from pathlib import Path
 from da3_ros.config import EngineConfig
 from da3_ros.engine.admission import Admission
 from da3_ros.engine.device import empty_cache, resolve_device, resolve_precision
-from da3_ros.engine.device_faults import spares_memory
+from da3_ros.engine.device_faults import fits_memory, spares_memory
 from da3_ros.engine.frame import EngineStatus, Frame, KeyframePose, TrackingState, Update, View
+from da3_ros.engine.lenses import Lenses
 from da3_ros.engine.map_cloud import Surface
 from da3_ros.engine.preprocess import preprocess, Preprocessed
 from da3_ros.engine.reconfiguration import check_change
 from da3_ros.engine.stage_clock import StageClock
 from da3_ros.errors import ConfigError
-from da3_ros.geometry.cameras import undistort
 from da3_ros.model import load_model, Prediction
 from da3_ros.model.single_view import SingleViewNetwork
 from da3_ros.model.sky import is_sky
@@ -54,6 +54,7 @@ class SingleViewEngine:
         self._net = net
         self._config = config
         self._resolution = config.resolution or net.config.resolution
+        self._lenses = Lenses(self._resolution, self.device)
         self.reset()
 
     @property
@@ -82,6 +83,7 @@ class SingleViewEngine:
         check_change(self._config, config)
         self._config = config
 
+    @fits_memory
     def warm_up(
         self, width: int = 640, height: int = 480, new: int = 1, progress: object = None
     ) -> None:
@@ -127,7 +129,7 @@ class SingleViewEngine:
         clock.lap('preprocess')
         prediction = self._infer(prepared)
         views = tuple(
-            _view(frame, p, depth, sky)
+            _view(frame, p, depth, sky, self._lenses.seen(frame))
             for frame, p, depth, sky in zip(
                 frames, prepared, prediction.depth[0], is_sky(prediction.sky[0]), strict=True
             )
@@ -147,10 +149,8 @@ class SingleViewEngine:
 
     def _prepare(self, frame: Frame) -> Preprocessed:
         """Undistort, resize and normalise a frame."""
-        rgb = frame.rgb
-        if frame.distortion is not None and frame.intrinsics is not None:
-            rgb = undistort(rgb, frame.intrinsics, frame.distortion)
-        return preprocess(rgb, self._resolution, intrinsics=frame.intrinsics)
+        straight = self._lenses.straighten(frame)
+        return preprocess(straight, self._resolution, intrinsics=frame.intrinsics)
 
     @torch.inference_mode()
     def _infer(self, prepared: Sequence[Preprocessed]) -> Prediction:
@@ -163,9 +163,17 @@ class SingleViewEngine:
         return self._net(images[None], intrinsics)
 
 
-def _view(frame: Frame, prepared: Preprocessed, depth: torch.Tensor, sky: torch.Tensor) -> View:
-    """Return what is published of one frame, from its depth (H, W) and sky (H, W) bool."""
+def _view(
+    frame: Frame,
+    prepared: Preprocessed,
+    depth: torch.Tensor,
+    sky: torch.Tensor,
+    seen: torch.Tensor | None,
+) -> View:
+    """Return what is published of one frame, from its depth, sky and seen pixels (H, W)."""
     is_valid = torch.isfinite(depth) & (depth > 0) & ~sky
+    if seen is not None:
+        is_valid &= seen
     depth_m = torch.where(is_valid, depth, torch.nan).cpu().numpy()
     return View(
         camera=frame.camera,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from da3_ros.config import EngineConfig
 from da3_ros.engine.device import empty_cache, resolve_device
-from da3_ros.engine.device_faults import spares_memory
+from da3_ros.engine.device_faults import fits_memory, spares_memory
 from da3_ros.engine.frame import EngineStatus, Frame, KeyframePose, TrackingState, Update, View
 from da3_ros.engine.graph_runner import GraphRunner, Progress
 from da3_ros.engine.intake import Intake, NewView
@@ -25,7 +25,7 @@ from da3_ros.engine.placed_view import PlacedView
 from da3_ros.engine.placement import first_keyframe, place
 from da3_ros.engine.reconfiguration import check_change
 from da3_ros.engine.registration import check_finite, refine, register, Registration
-from da3_ros.engine.runner import Runner, WindowPrediction
+from da3_ros.engine.runner import infer_seen, Runner, WindowPrediction
 from da3_ros.engine.scale import make_sources, MapScale, MetricRunner, PartScales, Robot
 from da3_ros.engine.stage_clock import StageClock
 from da3_ros.engine.tracking import Tracking
@@ -129,6 +129,7 @@ class StreamingEngine:
         self._config = config
         self._mapper.configure(config)
 
+    @fits_memory
     def warm_up(
         self, width: int = 640, height: int = 480, new: int = 1, progress: Progress | None = None
     ) -> None:
@@ -138,8 +139,7 @@ class StreamingEngine:
         ``new`` is how many frames a push will have. On a GPU this captures every number of views
         that the window grows through: seconds, or minutes where it compiles.
         """
-        image = np.zeros((height, width, 3), np.uint8)
-        view = self._intake.prepare(Frame('', 0, image)).view
+        view = self._intake.prepare(Frame('', 0, np.zeros((height, width, 3), np.uint8))).view
         if isinstance(self._runner, GraphRunner):
             size = tuple(view.image.shape[-2:])
             self._runner.prepare(size, self._mapper.window.shapes(new), progress)
@@ -193,7 +193,7 @@ class StreamingEngine:
         clock.lap('preprocess')
         company = self._company(newest)
         dense = self._mapper.dense_slots(company, len(newest))
-        prediction = self._runner.infer(company.views + [n.view for n in newest], dense)
+        prediction = infer_seen(self._runner, company.views + [n.view for n in newest], dense)
         clock.lap('network')
         # Told with the next update, should this push come to none.
         self._untold.append(self._take(self._mapper.corrected()))

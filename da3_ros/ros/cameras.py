@@ -44,6 +44,8 @@ class CameraInput:
         self._info_qos = endpoints.subscription_qos(self._info, input_qos(config.qos))
         self._endpoints = endpoints
         self._config = config
+        frames = config.frames.cameras
+        self._frame = frames[config.cameras.index(name)] if any(frames) else ''
         self._drops = drops
         self.calibrations: dict[tuple[int, int], Calibration] = {}
         self._is_uncalibrated = False
@@ -115,7 +117,7 @@ class CameraInput:
 
         Without the slash that names began with in ROS 1: tf2 looks none up that has it.
         """
-        return self._config.frames.camera or message.header.frame_id.lstrip('/')
+        return self._frame or message.header.frame_id.lstrip('/')
 
     def _calibration(self, size: tuple[int, int]) -> Calibration | None:
         """Return the calibration for images of a (width, height), or None to trust the network."""

@@ -55,11 +55,16 @@ def status_message(engine: Engine, counts: Snapshot, stamp: int, map_frame: str)
 
 @dataclass(frozen=True)
 class Health:
-    """What the diagnostics of one moment are made of; ``engine`` None while unconfigured."""
+    """
+    What the diagnostics of one moment are made of; ``engine`` is None while unconfigured.
+
+    ``cameras`` are the names of those that images are expected from.
+    """
 
     engine: Engine | None
     counts: Snapshot
     is_active: bool
+    cameras: tuple[str, ...]
     problem: str = ''
 
     @property
@@ -69,13 +74,18 @@ class Health:
 
 
 class Diagnostics:
-    """Turns snapshots, one a second, into diagnostics with rates between them."""
+    """
+    Turns snapshots, one a second, into diagnostics with rates between them.
+
+    Name and hardware id are as diagnostic_updater makes them: the node, with its namespace where
+    it has one, and the task; the device that the network is on, or none.
+    """
 
     def __init__(self, node_name: str) -> None:
-        self._name = f'{node_name}: stream'
+        self._name = f'{node_name.strip("/")}: stream'
         self._at = time.monotonic()
         self._counts: Snapshot | None = None
-        self._last_input_at = self._at
+        self._last_input_at: dict[str, float] = {}
         self._now_ns: int | None = None
 
     def message(self, health: Health, now: Time) -> DiagnosticArray:
@@ -85,19 +95,35 @@ class Diagnostics:
         self._at, self._counts = at, health.counts
         if before is None or before.frames_received > health.counts.frames_received:
             before = health.counts  # the node was configured anew
-        if health.counts.frames_received > before.frames_received or not health.is_active:
-            self._last_input_at = at
+        self._look_for_input(health, before)
         is_frozen = now.nanoseconds == self._now_ns
         self._now_ns = now.nanoseconds
         level, text = self._summary(health, before, is_frozen)
         status = DiagnosticStatus(level=level, name=self._name, message=text)
-        status.hardware_id = str(health.engine.device) if health.engine else ''
+        status.hardware_id = str(health.engine.device) if health.engine else 'none'
         status.values = [
             KeyValue(key=key, value=value) for key, value in _values(health, before, elapsed_s)
+        ]
+        status.values += [
+            KeyValue(key=f'silence{_of(camera)} [s]', value=f'{silent_s:.0f}')
+            for camera, silent_s in self._silences(health).items()
         ]
         array = DiagnosticArray(status=[status])
         array.header.stamp = now.to_msg()
         return array
+
+    def _look_for_input(self, health: Health, before: Snapshot) -> None:
+        """Note which cameras sent something since ``before``; one that need not has its time."""
+        for camera in health.cameras:
+            came = health.counts.received.get(camera, 0) > before.received.get(camera, 0)
+            if came or not health.is_active or camera not in self._last_input_at:
+                self._last_input_at[camera] = self._at
+
+    def _silences(self, health: Health) -> dict[str, float]:
+        """Return for how long each camera has been silent [s]; nothing while none need send."""
+        if not health.is_active:
+            return {}
+        return {camera: self._at - self._last_input_at[camera] for camera in health.cameras}
 
     def _summary(self, health: Health, before: Snapshot, is_frozen: bool) -> tuple[bytes, str]:
         """Return the level and one line: the worst thing that there is to say."""
@@ -109,9 +135,10 @@ class Diagnostics:
             return DiagnosticStatus.WARN, 'Inactive.'
         if health.status.state == TrackingState.LOST:
             return DiagnosticStatus.ERROR, 'Lost: the newest images fit nowhere in the map.'
-        silent_s = self._at - self._last_input_at
-        if silent_s > _STALE_S:
-            return DiagnosticStatus.WARN, f'No image for {silent_s:.0f} s.'
+        stale = {c: s for c, s in self._silences(health).items() if s > _STALE_S}
+        if stale:
+            listed = ','.join(f'{_of(camera)} for {s:.0f} s' for camera, s in stale.items())
+            return DiagnosticStatus.WARN, f'No image{listed}.'
         if is_frozen and health.counts.frames_received > before.frames_received:
             return DiagnosticStatus.WARN, (
                 'Images come, but the clock stands still: use_sim_time is true, and nothing new '
@@ -169,6 +196,11 @@ def _values(health: Health, before: Snapshot, elapsed_s: float) -> list[tuple[st
     values += [(f'{stage} [ms]', f'{ms:.1f}') for stage, ms in counts.stage_ms.items()]
     values += [(f'dropped {reason}', str(n)) for reason, n in sorted(counts.drops.items())]
     return values
+
+
+def _of(camera: str) -> str:
+    """Return what to call a camera by; the only one may have no name."""
+    return f" of '{camera}'" if camera else ''
 
 
 def _rate(count: int, elapsed_s: float) -> str:

@@ -7,9 +7,11 @@ import time
 from da3_ros.config import NodeConfig
 from da3_ros.engine import Engine, licence_line
 from da3_ros.engine.device import empty_cache
+from da3_ros.engine.device_faults import is_device_error
 from da3_ros.errors import DeviceError
 from da3_ros.ros.robot import RosRobot
 from rclpy.impl.rcutils_logger import RcutilsLogger
+import torch
 
 # A device that fails more often than so many times in a period [s] is not worth another try.
 _MAX_REMAKES = 3
@@ -21,7 +23,8 @@ class EngineKeeper:
     Makes engines and holds the one in use, for all who look at it; the worker alone runs it.
 
     ``engine`` is None while there is none; ``problem`` says why, if there was one. ``is_lost``
-    tells that there will be none any more.
+    tells that there will be none any more, and ``is_process_lost``, that it takes another process
+    to have one: CUDA refuses this one.
     """
 
     def __init__(self, factory: Callable[..., Engine], logger: RcutilsLogger) -> None:
@@ -32,6 +35,7 @@ class EngineKeeper:
         self.engine: Engine | None = None
         self.problem = ''
         self.is_lost = False
+        self.is_process_lost = False
 
     def make(self, config: NodeConfig, robot: RosRobot) -> None:
         """Load the network, warm it up, and say what it is; raises what the factory raises."""
@@ -42,6 +46,8 @@ class EngineKeeper:
         self.engine = engine
         self._logger.info(f"'{engine.model_name}' is ready on {engine.device}.")
         self._logger.info(licence_line(engine.model_name, engine.licence))
+        if shrunk_to := engine.status.window_shrunk_to:
+            self._logger.warning(f'Window shrunk to {shrunk_to}: out of GPU memory.')
         if not engine.is_trained:
             self._logger.warning('The network is untrained; its depth means nothing.')
 
@@ -66,6 +72,7 @@ class EngineKeeper:
             empty_cache(device)
             self.make(config, self._robot)
         except Exception as error:
+            self.is_process_lost = is_device_error(error)
             self._lose(
                 f'The device failed with {failure} and the engine could not be made anew '
                 f'({first_line(error)}); configure again when the GPU is back, or in a new '
@@ -73,6 +80,14 @@ class EngineKeeper:
             )
         self.problem = ''
         self._logger.warning(f'The map starts anew: the engine was made anew after {failure}.')
+
+    def free(self) -> None:
+        """Let the engine go, and what PyTorch keeps of its GPU's memory for another one."""
+        engine, self.engine = self.engine, None
+        device = engine.device if engine is not None else torch.device('cpu')
+        del engine
+        if device.type == 'cuda':
+            empty_cache(device)
 
     def check(self) -> None:
         """Raise ``DeviceError`` if the engine is lost."""

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from rclpy.lifecycle import LifecycleNode
 
 _SPIN_TIMEOUT_S = 0.3
+# Another process may do better (sysexits' EX_TEMPFAIL): CUDA does no more work for this one.
+EXIT_DEVICE_LOST = 75
 
 
 def main(
@@ -21,7 +23,8 @@ def main(
     """
     Run the node until SIGINT or SIGTERM and return the exit code.
 
-    ``make_node`` makes another node than ``Da3Node`` with its own engine.
+    ``make_node`` makes another node than ``Da3Node`` with its own engine. A process that CUDA
+    refuses for good ends with ``EXIT_DEVICE_LOST``: whoever started it may do so again.
 
     The executor spins in a thread of its own, so that a signal is heard while it loads a network,
     and signals are ours, not rclpy's, so that the node still has its context when it stops.
@@ -44,6 +47,8 @@ def main(
     # The shared memory of DDS, 70 MB with our profile, stays on the machine for good unless the
     # last object that refers to the node is gone before the process is.
     gc.collect()
+    if code == EXIT_DEVICE_LOST:  # at its end, torch may abort on such a device
+        _leave(code)
     gc.freeze()
     return code
 
@@ -54,6 +59,13 @@ def _run(make_node: Callable[[], 'LifecycleNode'], is_over: threading.Event) -> 
     from rclpy.executors import SingleThreadedExecutor
 
     node = make_node()
+    is_device_lost = threading.Event()
+
+    def end() -> None:
+        is_device_lost.set()
+        is_over.set()
+
+    node.on_process_lost = end
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     failures: list[str] = []
@@ -74,7 +86,7 @@ def _run(make_node: Callable[[], 'LifecycleNode'], is_over: threading.Event) -> 
     spinner.join(_SPIN_TIMEOUT_S)
     for failure in failures:
         node.get_logger().fatal(f'The executor died:\n{failure}')
-    code = 1 if failures else 0
+    code = 1 if failures else EXIT_DEVICE_LOST if is_device_lost.is_set() else 0
     if spinner.is_alive():  # it loads a network
         _leave(code)
     node.destroy_node()

@@ -48,6 +48,8 @@ class Da3Node(LifecycleNode):
         super().__init__('da3', **kwargs)
         self.problem = ''  # why the last transition failed, or nothing
         self.is_worker_left_behind = False
+        # Called when nothing that this process does brings the engine back.
+        self.on_process_lost: Callable[[], None] = lambda: None
         self._engine_factory = engine_factory
         self._keeper = EngineKeeper(engine_factory, self.get_logger())
         self.worker: Worker | None = None
@@ -58,7 +60,7 @@ class Da3Node(LifecycleNode):
         self._depth_sensor: DepthSensorInput | None = None
         self._is_active = False
         self.statistics = Statistics()
-        self._diagnostics = Diagnostics(self.get_name())
+        self._diagnostics = Diagnostics(self.get_fully_qualified_name())
         self.parameters = Parameters(self, self._on_parameters)
         self._diagnostics_publisher = self.create_publisher(
             DiagnosticArray, '/diagnostics', diagnostics_qos()
@@ -115,8 +117,10 @@ class Da3Node(LifecycleNode):
     @logged
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Give back everything that configure made, the network too."""
-        self._keeper.check()
+        keeper = self._keeper
+        keeper.check()
         self._release()
+        keeper.free()
         return super().on_cleanup(state)
 
     @logged
@@ -168,8 +172,12 @@ class Da3Node(LifecycleNode):
 
     def _fail(self) -> None:
         """Go through the error state, in which all is given back, after the engine was lost."""
-        if self._keeper.is_lost:
+        keeper = self._keeper
+        if keeper.is_lost:
             (self.trigger_deactivate if self._is_active else self.trigger_cleanup)()
+            self._publish_diagnostics()
+        if keeper.is_process_lost:
+            self.on_process_lost()
 
     def _halt(self) -> None:
         """Undo activate, from any state."""
@@ -251,7 +259,7 @@ class Da3Node(LifecycleNode):
     def _publish_diagnostics(self) -> None:
         keeper, counts = self._keeper, self.statistics.snapshot()
         problem = self.problem or keeper.problem
-        health = Health(keeper.engine, counts, self._is_active, problem)
+        health = Health(keeper.engine, counts, self._is_active, tuple(self.cameras), problem)
         self._diagnostics_publisher.publish(
             self._diagnostics.message(health, self.get_clock().now())
         )

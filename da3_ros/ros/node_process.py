@@ -57,6 +57,11 @@ class NodeProcess:
                 self._process.kill()
                 self._process.wait()
 
+    @property
+    def pid(self) -> int:
+        """The process's number."""
+        return self._process.pid
+
     def check(self) -> None:
         """Raise ``Da3Error`` with the end of the log if the node has ended by itself."""
         code = self._process.poll()

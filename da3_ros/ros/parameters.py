@@ -59,7 +59,7 @@ def value_of(parameter: Parameter) -> Any:
     Return a parameter's value as the configuration wants it.
 
     rclpy gives arrays as lists or array.array, and types an empty array as bytes; a single empty
-    name and no name at all mean the same to ``cameras`` and ``scale.sources``, the only arrays.
+    name and no name at all mean the same to all arrays that there are.
     """
     value = parameter.value
     if isinstance(value, (str, bool, int, float)) or value is None:
@@ -92,9 +92,10 @@ class Parameters:
             self._applies_in_validation = True
 
     def checked(self) -> NodeConfig:
-        """Return the configuration; raises ``ConfigError`` while a bad initial value stands."""
+        """Return the configuration; raises ``ConfigError`` while it cannot be used as it is."""
         for name, problem in self._problems.items():
             raise ConfigError(f"Parameter '{name}': {problem}")
+        self.config.check()
         return self.config
 
     def _declare(self, node: Node, name: str, field: dataclasses.Field) -> None:

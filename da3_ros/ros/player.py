@@ -9,7 +9,7 @@ from da3_ros.ros.bag import BagReader
 from da3_ros.ros.message_types import message_class
 from rclpy.node import Node
 from rclpy.publisher import Publisher
-from rclpy.qos import QoSProfile
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 
 _CLOCK_HZ = 100.0
@@ -18,6 +18,9 @@ _CLOCK_HZ = 100.0
 class BagPlayer:
     """
     Publishes the messages of a bag from a thread of its own.
+
+    Reliably, however they were recorded: that serves every subscriber, and one that is reliable
+    too gets what was sent before it had found the player.
 
     The clock starts at the bag's first stamp when playing starts and keeps running after the last
     message, until the player is closed: who is still at work on that message has a time then.
@@ -62,7 +65,7 @@ class BagPlayer:
             topic: node.create_publisher(
                 message_class(bag.topics[topic]),
                 (remappings or {}).get(topic, topic),
-                bag.qos(topic),
+                _reliable(bag.qos(topic)),
             )
             for topic in topics
         }
@@ -73,7 +76,7 @@ class BagPlayer:
         self.played = 0
 
     def is_heard(self) -> bool:
-        """Tell whether every topic and the clock have a subscriber."""
+        """Tell whether every topic and the clock have a subscriber, as far as is known here."""
         publishers = (*self._publishers.values(), self._clock)
         return all(p.get_subscription_count() > 0 for p in publishers)
 
@@ -126,6 +129,11 @@ class BagPlayer:
                 left_s = min(left_s, (stamp_ns - now_ns) / 1e9 / self._rate)
             if self._closing.wait(left_s):
                 return True
+
+
+def _reliable(qos: QoSProfile) -> QoSProfile:
+    qos.reliability = ReliabilityPolicy.RELIABLE
+    return qos
 
 
 class _Pace:

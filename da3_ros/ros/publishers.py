@@ -24,7 +24,7 @@ from da3_ros.ros.qos import latched_qos, output_qos
 from da3_ros.ros.rate import RateLimit
 from da3_ros.ros.robot_tf import RobotTf
 from da3_ros.ros.statistics import Statistics
-from da3_ros.ros.tf import make_tf
+from da3_ros.ros.tf import CameraPose, make_tf
 from nav_msgs.msg import Odometry, Path
 from rclpy.lifecycle import LifecycleNode, LifecyclePublisher
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
@@ -108,12 +108,16 @@ class Outputs:
 
     def publish(self, update: Update, frame_ids: Mapping[str, str], config: NodeConfig) -> None:
         """Publish every view; ``frame_ids`` are the optical frames of the cameras."""
+        if self._tf is not None:  # first: whoever transforms the rest is not kept waiting for it
+            self._tf.send(
+                [
+                    CameraPose(view.map_from_camera, frame_ids[view.camera], view.stamp_ns)
+                    for view in update.views
+                    if view.map_from_camera is not None
+                ]
+            )
         for view in update.views:
-            frame_id = frame_ids[view.camera]
-            # TF first: whoever transforms the rest is then not kept waiting for it.
-            if self._tf is not None and view.map_from_camera is not None:
-                self._tf.send(view.map_from_camera, frame_id, view.stamp_ns)
-            self._cameras[view.camera].publish(view, frame_id, config)
+            self._cameras[view.camera].publish(view, frame_ids[view.camera], config)
             now_ns = self._node.get_clock().now().nanoseconds
             # A simulation whose clock was never heard has no time yet: it reads 0.
             latency_ms = (now_ns - view.stamp_ns) * 1e-6 if now_ns else None

@@ -37,8 +37,10 @@ PER_FRAME_TOPICS = tuple(OUTPUT_TYPES)[:6]
 LAST_TOPIC = tuple(OUTPUT_TYPES)[-1]
 
 # Messages that the node keeps for us on each topic: on a busy machine it takes DDS seconds to send
-# again what got lost, and by then a writer that keeps five has forgotten it.
-_KEPT = 100
+# again what got lost, and by then a writer that keeps five has forgotten it. And reliable inputs:
+# the player sees that it has found the node, but not that the node has found it, and what it sends
+# before that is sent again, such as the only camera_info of a bag.
+_LOSSLESS = {'qos.output_depth': 100, 'qos.input_reliability': 'reliable'}
 # How often waiting threads look whether the node still lives.
 _LOOK_S = 0.1
 # A node whose status stays the same for so long has nothing more to come; it sends one a second.
@@ -87,7 +89,7 @@ class Replay:
         with ExitStack() as stack:
             bag = stack.enter_context(BagReader(self.bag))
             writer = stack.enter_context(BagWriter(self.output))
-            parameters = {'qos.output_depth': _KEPT, **self.parameters, 'use_sim_time': True}
+            parameters = {**_LOSSLESS, **self.parameters, 'use_sim_time': True}
             process = NodeProcess(parameters, self.domain_id, self.log)
             stack.enter_context(process)
             node = stack.enter_context(_spinning_node(self.domain_id))

@@ -1,5 +1,6 @@
 """What TF says of the robot: transforms in, without those that this node sends itself."""
 
+from da3_ros.ros.family import Family
 from da3_ros.ros.poses import matrix_of
 from geometry_msgs.msg import TransformStamped
 import numpy as np
@@ -19,16 +20,19 @@ class _OthersListener(TransformListener):
 
     Those are this node's own (map → camera), or corrections of the odometry. A distance between
     two cameras through the map would be what the network said of it, and a scale that was measured
-    by it would always find itself right.
+    by it would always find itself right. ``family`` hears of them all the same.
     """
 
-    def __init__(self, buffer: Buffer, node: Node, map_frame: str) -> None:
+    def __init__(self, buffer: Buffer, node: Node, map_frame: str, family: Family) -> None:
         self._map_frame = map_frame
+        self._family = family
         self.fixed: dict[str, TransformStamped] = {}
         super().__init__(buffer, node, spin_thread=False)
 
     def callback(self, data: TFMessage) -> None:
         """Keep the transforms of one message on /tf that are not below the map."""
+        for transform in data.transforms:
+            self._family.hear(transform, is_static=False)
         data.transforms = [
             t for t in data.transforms if t.header.frame_id.lstrip('/') != self._map_frame
         ]
@@ -36,6 +40,8 @@ class _OthersListener(TransformListener):
 
     def static_callback(self, data: TFMessage) -> None:
         """Keep the transforms of one message on /tf_static, and remember them."""
+        for transform in data.transforms:
+            self._family.hear(transform, is_static=True)
         self.fixed |= {t.child_frame_id: t for t in data.transforms}
         super().static_callback(data)
 
@@ -45,12 +51,13 @@ class RobotTf:
     Answers where frames of the robot are; from any thread, and without waiting.
 
     What is not there at a stamp yet may be there when the next image comes; whoever asks, asks
-    again.
+    again. ``family`` knows the parent of each frame, those below the map too.
     """
 
     def __init__(self, node: Node, map_frame: str) -> None:
+        self.family = Family()
         self._buffer = _new_buffer()
-        self._listener = _OthersListener(self._buffer, node, map_frame)
+        self._listener = _OthersListener(self._buffer, node, map_frame, self.family)
 
     def lookup(self, target: str, source: str, stamp_ns: int) -> np.ndarray:
         """
@@ -75,6 +82,7 @@ class RobotTf:
 
     def forget(self) -> None:
         """Forget all that moves: time went back, and TF keeps nothing older than it has seen."""
+        self.family.forget()
         buffer = _new_buffer()
         for transform in tuple(self._listener.fixed.values()):
             buffer.set_transform_static(transform, 'default_authority')

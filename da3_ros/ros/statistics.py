@@ -13,15 +13,24 @@ SAMPLES = 100
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The statistics at one moment; latencies are NaN before the first sample."""
+    """
+    The statistics at one moment; latencies are NaN before the first sample.
 
-    frames_received: int
+    ``received`` are the frames that came in by camera.
+    """
+
+    received: Mapping[str, int]
     frames_processed: int
     frames_published: int
     drops: Mapping[str, int]
     stage_ms: Mapping[str, float]
     latency_p50_ms: float
     latency_p95_ms: float
+
+    @property
+    def frames_received(self) -> int:
+        """Frames that came in, of all cameras."""
+        return sum(self.received.values())
 
     @property
     def frames_dropped(self) -> int:
@@ -34,15 +43,16 @@ class Statistics:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._received: Counter[str] = Counter()
         self._frames: Counter[str] = Counter()
         self._drops: Counter[str] = Counter()
         self._stage_ms: dict[str, deque[float]] = {}
         self._latency_ms: deque[float] = deque(maxlen=SAMPLES)
 
-    def receive(self) -> None:
+    def receive(self, camera: str = '') -> None:
         """Count a frame that came in."""
         with self._lock:
-            self._frames['received'] += 1
+            self._received[camera] += 1
 
     def process(self, count: int) -> None:
         """Count frames that the engine took."""
@@ -70,12 +80,13 @@ class Statistics:
     def snapshot(self) -> Snapshot:
         """Return the counts as they are now and the medians over the newest samples."""
         with self._lock:
-            frames, drops = dict(self._frames), dict(self._drops)
+            received, frames = dict(self._received), dict(self._frames)
+            drops = dict(self._drops)
             latencies = list(self._latency_ms)
             stages = {stage: list(ms) for stage, ms in self._stage_ms.items()}
         p50, p95 = np.percentile(latencies, (50, 95)) if latencies else (np.nan, np.nan)
         return Snapshot(
-            frames_received=frames.get('received', 0),
+            received=received,
             frames_processed=frames.get('processed', 0),
             frames_published=frames.get('published', 0),
             drops=drops,

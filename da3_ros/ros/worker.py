@@ -70,7 +70,7 @@ class Worker:
 
     def put(self, camera: str, message: Any) -> None:
         """Leave a camera's newest image; the inbox decides whether an older one is given up."""
-        self._statistics.receive()
+        self._statistics.receive(camera)
         if self._inbox.put(camera, message):
             self._drops.drop('frame_superseded')
 

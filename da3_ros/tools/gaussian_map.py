@@ -98,7 +98,7 @@ class GaussianMap:
 
     def keep(self, view: View, map_scale: float) -> None:
         """
-        Keep the Gaussians of the newest view.
+        Keep the Gaussians of the newest view, of pixels that the engine has depth for.
 
         Args:
             view: what the engine made of it.
@@ -109,7 +109,8 @@ class GaussianMap:
         ratio = view.depth_m / newest.depth.cpu().numpy()
         scale = float(np.nanmedian(ratio)) / map_scale
         zero, identity = torch.zeros(3), torch.eye(3)
-        gaussians = newest.gaussians.select(worth_keeping(newest)).to('cpu')
+        has_depth = torch.from_numpy(np.isfinite(view.depth_m)).to(newest.depth.device)
+        gaussians = newest.gaussians.select(worth_keeping(newest) & has_depth).to('cpu')
         gaussians = gaussians.moved(scale, identity, zero)
         path = Path(self._folder.name) / f'{len(self._kept)}.npz'
         np.savez(path, **{f.name: getattr(gaussians, f.name).numpy() for f in fields(gaussians)})

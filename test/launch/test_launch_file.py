@@ -98,11 +98,14 @@ def test_inputs_are_remapped(
     assert process.wait(timeout=15) == 0
 
 
-def test_every_argument_is_described() -> None:
+@pytest.mark.parametrize('name', ['da3.launch.py', 'replay.launch.py'])
+def test_every_argument_is_described(name: str) -> None:
     from launch.actions import DeclareLaunchArgument
     from launch.launch_description_sources import get_launch_description_from_any_launch_file
 
-    entities = get_launch_description_from_any_launch_file(str(LAUNCH_FILE)).entities
+    entities = get_launch_description_from_any_launch_file(
+        str(LAUNCH_FILE.with_name(name))
+    ).entities
     arguments = [entity for entity in entities if isinstance(entity, DeclareLaunchArgument)]
-    assert {'config', 'model', 'namespace', 'image', 'rviz'} <= {a.name for a in arguments}
+    assert {'config', 'model', 'camera', 'image', 'rviz'} <= {a.name for a in arguments}
     assert all(argument.description for argument in arguments)

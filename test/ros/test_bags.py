@@ -11,12 +11,13 @@ from da3_ros.ros.camera_bag import BagCamera, write_camera_bag
 from da3_ros.ros.convert import byte_array, header_at, intrinsics_to_info, stamp_ns
 from da3_ros.ros.player import BagPlayer
 from da3_ros.ros.recorder import BagRecorder
+from da3_ros.ros.replay import Replay
 from da3_ros.tools.main import main
 import numpy as np
 from peer import Peer, wait_for
 import pytest
 import rclpy
-from rclpy.qos import QoSProfile
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import get_typestore, Stores
 from rosgraph_msgs.msg import Clock
@@ -189,6 +190,35 @@ def test_player_keeps_order_names_and_time(played):
     assert [stamp for stamp, _ in played] == expected
     # The clock announces each, in whatever order the two topics reach a listener.
     assert [clock for _, clock in played] == expected
+
+
+def test_player_and_node_lose_nothing_that_is_played_early(tmp_path, monkeypatch):
+    """Both are reliable, also for a bag of best-effort topics, unless the user says otherwise."""
+    best_effort = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
+    with BagWriter(tmp_path / 'bag') as writer:
+        writer.add_topic('/image', 'sensor_msgs/msg/Image', best_effort)
+        writer.write('/image', START_NS, Image())
+    node = rclpy.create_node('sender')
+    with BagReader(tmp_path / 'bag') as bag:
+        assert bag.qos('/image').reliability == ReliabilityPolicy.BEST_EFFORT
+        player = BagPlayer(node, bag, ['/image'])
+        (found,) = node.get_publishers_info_by_topic('/image')
+        assert found.qos_profile.reliability == ReliabilityPolicy.RELIABLE
+        player.close()
+    node.destroy_node()
+
+    given = []
+
+    def no_process(parameters, domain_id, log):
+        given.append(parameters)
+        raise InputError('not now')
+
+    monkeypatch.setattr('da3_ros.ros.replay.NodeProcess', no_process)
+    for name, parameters in (('a', {}), ('b', {'qos.input_reliability': 'best_effort'})):
+        replay = Replay(tmp_path / 'bag', tmp_path / name, tmp_path / 'log', parameters=parameters)
+        with pytest.raises(InputError, match='not now'):
+            replay.run()
+    assert [p['qos.input_reliability'] for p in given] == ['reliable', 'best_effort']
 
 
 def test_player_refuses_what_it_cannot_play(tmp_path):

@@ -8,7 +8,7 @@ import weakref
 from da3_ros.config import NodeConfig
 from da3_ros.engine import Frame, Update
 from da3_ros.engine.device_faults import spares_memory
-from da3_ros.errors import DeviceError
+from da3_ros.errors import DeviceError, DeviceMemoryError
 from da3_ros.ros.engine_keeper import EngineKeeper
 from diagnostic_msgs.msg import DiagnosticStatus
 from fake_engine import FakeEngine
@@ -37,6 +37,22 @@ class SmallEngine(FakeEngine):
         """Take a view fewer than 8 from the first time on."""
         self.shrunk_to = 7
         return self.shrunk_to
+
+
+class TightEngine(FakeEngine):
+    """Warms up with a smaller window; one model never does."""
+
+    def warm_up(self, new: int, progress: object) -> None:
+        """Shrink, or give up."""
+        if self.model_name == 'large':
+            raise DeviceMemoryError('There is too little memory.')
+        self.status = dataclasses.replace(self.status, window_shrunk_to=6)
+
+    def push(self, frames: Sequence[Frame]) -> Update:
+        """Stay as small."""
+        update = super().push(frames)
+        self.status = dataclasses.replace(self.status, window_shrunk_to=6)
+        return update
 
 
 class FragileEngine(FakeEngine):
@@ -104,6 +120,27 @@ def test_out_of_memory_costs_a_frame_and_a_view_of_the_window(
     status = said(rig, 'Window shrunk to 7: out of GPU memory.')
     assert status.level == DiagnosticStatus.WARN
     assert ('dropped frame_memory', '1') in {(v.key, v.value) for v in status.values}
+
+
+def test_a_window_that_shrank_at_configure_is_said(
+    make_rig: Callable[..., Rig], capfd: pytest.CaptureFixture
+) -> None:
+    """The node is active, and log and diagnostics tell."""
+    rig = make_rig(engine=TightEngine)
+    rig.listen('/diagnostics')
+    rig.send()
+    assert said(rig, 'Window shrunk to 6').level == DiagnosticStatus.WARN
+    assert 'Window shrunk to 6: out of GPU memory.' in capfd.readouterr().err
+
+
+def test_a_device_that_has_too_little_memory_is_a_failure_to_configure(
+    make_rig: Callable[..., Rig], capfd: pytest.CaptureFixture
+) -> None:
+    """Unconfigured, with a sentence; not the error state."""
+    rig = make_rig(engine=TightEngine, parameters={'model': 'large'}, is_active=False)
+    assert rig.node.trigger_configure().name == 'FAILURE'
+    assert rig.state() == 'unconfigured' and 'too little memory' in rig.node.problem
+    assert 'Traceback' not in capfd.readouterr().err
 
 
 def test_a_device_that_fails_gets_another_engine(

@@ -286,6 +286,28 @@ def test_the_executor_does_not_wait_for_the_engine(rig: Rig) -> None:
     assert rig.engine.threads == {'da3_worker'}
 
 
+def test_each_of_several_cameras_is_missed(make_rig: Callable[..., Rig]) -> None:
+    """By its name, while the other one sends."""
+    rig = make_rig(parameters={'cameras': ['front', 'left']})
+    rig.listen('/diagnostics')
+    rig.send(topic='left/image')
+
+    def warnings() -> list:
+        rig.send(topic='front/image')
+        return [
+            m.status[0]
+            for m in rig.messages['/diagnostics']
+            if "of 'left' for" in m.status[0].message
+        ]
+
+    (warning, *_) = wait_for(warnings, 'the warning')
+    assert warning.level == b'\x01'
+    values = {v.key: v.value for v in warning.values}
+    silence_s = values["silence of 'left' [s]"]
+    assert warning.message == f"No image of 'left' for {silence_s} s." and int(silence_s) >= 2
+    assert int(values["silence of 'front' [s]"]) < 2
+
+
 def test_a_silent_camera_is_a_warning(make_rig: Callable[..., Rig]) -> None:
     """After two seconds, and it goes away with the next image."""
     rig = make_rig()

@@ -15,6 +15,7 @@ from lifecycle_msgs.srv import ChangeState
 import numpy as np
 import pytest
 from rig import image, Rig, wait_for
+import torch
 
 TRANSITIONS = {
     ('unconfigured', 'configure'): 'inactive',
@@ -71,6 +72,25 @@ def test_without_autostart_the_node_waits(make_rig: Callable[..., Rig]) -> None:
     rig = make_rig(is_active=False)
     assert rig.state() == 'unconfigured'
     assert rig.engines == []
+
+
+def test_cleanup_gives_the_memory_of_the_gpu_to_others(
+    make_rig: Callable[..., Rig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once the engine is gone; PyTorch would keep it for the next one, also when there is none."""
+    rig = make_rig()
+    rig.send()
+    engine = rig.engines.pop()
+    engine.device = torch.device('cuda', 3)
+    alive = weakref.ref(engine)
+    del engine
+    freed = []
+    monkeypatch.setattr(
+        'da3_ros.ros.engine_keeper.empty_cache', lambda device: freed.append((device, alive()))
+    )
+    assert trigger(rig, 'deactivate') and not freed
+    assert trigger(rig, 'cleanup')
+    assert freed == [(torch.device('cuda', 3), None)]
 
 
 def test_any_order_of_transitions_leaks_nothing(make_rig: Callable[..., Rig]) -> None:

@@ -171,6 +171,35 @@ def test_diagnostics_name_what_was_dropped(rig: Rig) -> None:
     assert values['dropped frame_step'] == '1' and values['frames processed'] == '1'
 
 
+def test_diagnostics_are_as_diagnostic_updater_makes_them(make_rig: Callable[..., Rig]) -> None:
+    """Name of node and task, a hardware id that is never empty, and all that there is to know."""
+    rig = make_rig()
+    rig.listen('/diagnostics', 'points')
+    rig.send()
+    wait_for(lambda: rig.counts().stage_ms, 'the publisher to have measured itself')
+    heard = len(rig.messages['/diagnostics'])
+    status = rig.heard('/diagnostics', heard + 2)[-1].status[0]
+    assert (status.name, status.hardware_id) == ('da3: stream', 'cpu')
+    assert {v.key for v in status.values} >= {
+        *('state', 'input rate [Hz]', 'output rate [Hz]', 'latency p50 [ms]', 'latency p95 [ms]'),
+        *('scale', 'scale spread', 'scale source', 'is metric', 'GPU memory [MiB]', 'silence [s]'),
+        *('convert [ms]', 'network [ms]', 'publish [ms]', 'frames dropped', 'keyframes'),
+    }
+    assert len({v.key for v in status.values}) == len(status.values)
+    rig.node.trigger_deactivate()
+    rig.node.trigger_cleanup()
+    heard = len(rig.messages['/diagnostics'])
+    status = rig.heard('/diagnostics', heard + 2)[-1].status[0]
+    assert (status.name, status.hardware_id) == ('da3: stream', 'none')
+
+
+def test_nodes_of_two_robots_have_two_diagnostics(make_rig: Callable[..., Rig]) -> None:
+    """They are told apart by their names alone."""
+    rig = make_rig(namespace='robot', is_active=False)
+    rig.listen('/diagnostics')
+    assert rig.heard('/diagnostics')[0].status[0].name == 'robot/da3: stream'
+
+
 def test_16uc1_is_published_in_millimetres(make_rig: Callable[..., Rig]) -> None:
     """Zero where the depth is invalid; the cloud keeps its NaN."""
     rig = make_rig(parameters={'depth.encoding': '16UC1'})
@@ -243,7 +272,7 @@ def test_images_of_a_set_that_fit_nowhere_are_counted_drops(make_rig: Callable[.
 
 def test_the_frame_can_be_named_by_parameter(make_rig: Callable[..., Rig]) -> None:
     """It replaces the frame of the images, and the map's name is free too."""
-    rig = make_rig(parameters={'frames.camera': 'eye', 'frames.map': 'world'})
+    rig = make_rig(parameters={'frames.cameras': ['eye'], 'frames.map': 'world'})
     rig.listen()
     rig.send()
     assert rig.heard('points')[0].header.frame_id == 'eye'

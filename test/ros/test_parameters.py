@@ -116,6 +116,51 @@ def test_a_set_of_changes_is_all_or_nothing(rig: Rig) -> None:
     assert rig.heard('points')[0].width == 11  # every third of 32 columns
 
 
+BAD = {
+    'a choice': ('depth.encoding', 'x'),
+    'a range': ('points.stride', 0),
+    'a type': ('depth.max_range', 'far'),
+    'read-only': ('window.size', 4),
+}
+
+
+@pytest.mark.parametrize('over_dds', [False, True], ids=['in_process', 'over_dds'])
+@pytest.mark.parametrize('is_last', [False, True])
+@pytest.mark.parametrize(('name', 'value'), BAD.values(), ids=BAD)
+def test_one_bad_value_among_good_ones_changes_nothing(
+    rig: Rig, name: str, value: Any, is_last: bool, over_dds: bool
+) -> None:
+    """Neither what ROS says the parameters are, nor the configuration, nor the engine's."""
+    names = ('keyframe.max_overlap', name, 'use_sim_time')
+    before, config = rig.node.get_parameters(names), rig.node.parameters.config
+    good = [Parameter('keyframe.max_overlap', value=0.5), Parameter('use_sim_time', value=True)]
+    bad = [Parameter(name, value=value)]
+    parameters = good + bad if is_last else bad + good
+    if over_dds:
+        request = SetParametersAtomically.Request(
+            parameters=[p.to_parameter_msg() for p in parameters]
+        )
+        service = '/da3/set_parameters_atomically'
+        result = rig.peer.call(SetParametersAtomically, service, request).result
+    else:
+        result = rig.node.set_parameters_atomically(parameters)
+    assert not result.successful and result.reason
+    after = rig.node.get_parameters(names)
+    assert [p.value for p in after] == [p.value for p in before]
+    assert rig.node.parameters.config is config
+    rig.send()
+    assert rig.engine.config is config
+
+
+def test_values_that_are_set_one_by_one_are_refused_one_by_one(rig: Rig) -> None:
+    """That is what set_parameters does, unlike set_parameters_atomically."""
+    parameters = [Parameter('points.stride', value=3), Parameter('depth.encoding', value='x')]
+    results = rig.node.set_parameters(parameters)
+    assert [result.successful for result in results] == [True, False]
+    config = rig.node.parameters.config
+    assert (config.points.stride, config.depth.encoding) == (3, '32FC1')
+
+
 def test_an_integer_is_good_enough_for_a_number(make_rig: Callable[..., Rig]) -> None:
     """As YAML writes 2.0 when a person writes 2; at the start and later."""
     rig = make_rig(parameters={'depth.max_range': 2})

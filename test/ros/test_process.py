@@ -8,6 +8,8 @@ import subprocess
 import sys
 import time
 
+from da3_ros.ros.main import EXIT_DEVICE_LOST
+from diagnostic_msgs.msg import DiagnosticArray
 from fake_node import PUSHING
 from lifecycle_msgs.srv import GetState
 from nav_msgs.msg import Path as PosePath
@@ -49,6 +51,10 @@ class Process:
         assert code == 0, log
         assert elapsed_s < 2.0
         assert 'Traceback' not in log and 'Error' not in log
+
+    def wait(self) -> int:
+        """Wait for the process to end by itself and return its exit code."""
+        return self._popen.wait(PATIENCE_S)
 
     def kill(self) -> None:
         """End the process with SIGKILL if it still runs: it cannot put anything away."""
@@ -143,6 +149,23 @@ def test_who_talks_to_a_node_needs_no_restart_when_it_is_killed_and_started_agai
         sweep()
         assert not [path for path in segments if path.exists()]
     assert all(path.exists() for path in segments_of(os.getpid()))
+
+
+def test_a_process_that_the_gpu_refuses_ends_and_says_so(
+    start: Callable[..., Process], peer: Peer
+) -> None:
+    """With an exit code of its own, after diagnostics and log have told; another one may start."""
+    heard = []
+    peer.create_subscription(
+        DiagnosticArray, '/diagnostics', lambda m: heard.append(m.status[0].message), 10
+    )
+    publisher = peer.create_publisher(Image, 'image', QoSProfile(depth=1))
+    peer.create_timer(0.1, lambda: publisher.publish(image(time.time_ns())))
+    process = start('0', '--ros-args', '-p', 'model:=fragile')
+    assert process.wait() == EXIT_DEVICE_LOST
+    process.wait_for_words('could not be made anew')
+    process.wait_for_words('on_deactivate: The device failed with')
+    wait_for(lambda: any('could not be made anew' in m for m in heard), 'the diagnostics')
 
 
 def test_a_signal_ends_the_node_while_it_loads(start: Callable[..., Process]) -> None:

@@ -16,6 +16,7 @@ from rig import image, Rig
 from sensor_msgs.msg import Image
 
 NODE = Path(__file__).parent / 'fake_node.py'
+ONE_PROCESS = Path(__file__).parent / 'one_process.py'
 FASTDDS = Path(__file__).parents[2] / 'config/fastdds.xml'
 COUNT = 200
 PUSH_S = 0.02
@@ -153,16 +154,24 @@ def test_the_newest_message_takes_the_place_of_an_older_one() -> None:
     assert messages.clear() == 2 and not messages
 
 
-def test_a_publisher_waits_where_the_middleware_is_bounded(tmp_path: Path) -> None:
-    """The profile in config/fastdds.xml: the node's process holds 32 images more, and gets all."""
+def bounded_profiles(tmp_path: Path, with_library_settings: bool = False) -> dict[str, str]:
+    """Return an environment with the bound, and settings, that config/fastdds.xml speaks of."""
     text = FASTDDS.read_text()
     (reader,) = re.findall(r'<data_reader.*</data_reader>', text, re.DOTALL)
+    (settings,) = re.findall(r'<library_settings>.*</library_settings>', text, re.DOTALL)
+    bounded = text.replace('</profiles>', f'{reader}</profiles>')
+    if with_library_settings:
+        bounded = bounded.replace('<profiles>', f'{settings}<profiles>')
     profiles = tmp_path / 'fastdds.xml'
-    profiles.write_text(text.replace('</profiles>', f'{reader}</profiles>'))
-    environment = os.environ | {'FASTDDS_DEFAULT_PROFILES_FILE': str(profiles)}
+    profiles.write_text(bounded)
+    return os.environ | {'FASTDDS_DEFAULT_PROFILES_FILE': str(profiles)}
+
+
+def test_a_publisher_waits_where_the_middleware_is_bounded(tmp_path: Path) -> None:
+    """The profile in config/fastdds.xml: the node's process holds 32 images more, and gets all."""
     command = [sys.executable, str(NODE), '0.002', '--ros-args', '-p', 'replay:=every_frame']
     peer, heard = Peer(), []
-    process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command, env=bounded_profiles(tmp_path), stderr=subprocess.DEVNULL)
     try:
         peer.create_subscription(Status, '/status', heard.append, KEEP_ALL)
         publisher = peer.create_publisher(Image, '/image', KEEP_ALL)
@@ -175,3 +184,11 @@ def test_a_publisher_waits_where_the_middleware_is_bounded(tmp_path: Path) -> No
         process.kill()
         process.wait()
         peer.destroy_node()
+
+
+def test_a_publisher_in_the_process_of_the_node_loses_nothing_either(tmp_path: Path) -> None:
+    """With the settings of the same file, for more images than the middleware holds."""
+    command = [sys.executable, str(ONE_PROCESS), str(COUNT)]
+    environment = bounded_profiles(tmp_path, with_library_settings=True)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr

@@ -65,7 +65,9 @@ def test_values_take_the_type_of_the_default() -> None:
         ('save_directory', 'a\0b', 'directory'),
         ('frames.map', '', 'frame id'),
         ('frames.map', 'map\n', 'frame id'),
-        ('frames.camera', 'a b', 'frame id'),
+        ('frames.cameras', ('a b',), 'frame id'),
+        ('frames.cameras', (1,), 'frame id'),
+        ('tf_tolerance_s', -0.1, 'at least 0'),
         ('no.such', 1, "no parameter 'no.such'"),
         ('window', 3, "no parameter 'window'"),
         ('model.size', 3, "no parameter 'model.size'"),
@@ -75,3 +77,33 @@ def test_refusals_are_sentences(name: str, value: object, words: str) -> None:
     with pytest.raises(ConfigError, match=words) as refusal:
         replaced(NodeConfig(), {name: value})
     assert str(refusal.value).endswith('.')
+
+
+@pytest.mark.parametrize(
+    ('values', 'words'),
+    [
+        ({'frames.cameras': ('a', 'b')}, "has 2 names and 'cameras' 1"),
+        ({'cameras': ('l', 'r'), 'frames.cameras': ('a',)}, "has 1 names and 'cameras' 2"),
+        ({'cameras': ('l', 'r'), 'frames.cameras': ('a', 'a')}, 'one name for different frames'),
+        ({'frames.cameras': ('map',)}, 'one name for different frames'),
+        ({'tf': 'odom', 'frames.odom': 'map'}, 'one name for different frames'),
+    ],
+)
+def test_parameters_must_go_together(values: dict, words: str) -> None:
+    """Each alone could be right."""
+    with pytest.raises(ConfigError, match=words):
+        replaced(NodeConfig(), values).check()
+
+
+@pytest.mark.parametrize(
+    'values',
+    [
+        {},
+        {'cameras': ('l', 'r')},
+        {'cameras': ('l', 'r'), 'frames.cameras': ('a', '')},
+        {'frames.map': 'odom'},
+    ],
+)
+def test_parameters_that_go_together(values: dict) -> None:
+    """A camera without a name has that of its images; odom is free where it is not sent."""
+    replaced(NodeConfig(), values).check()

@@ -15,6 +15,7 @@ LAYERS = {
     'errors': set(),
     'parameter_tree': set(),
     'cloud_config': set(),
+    'frames_config': set(),
     'config': set(),
     'geometry': set(),
     'evaluation': {'engine', 'geometry'},
@@ -24,7 +25,7 @@ LAYERS = {
     'ros': {'engine', 'geometry'},
     'tools': {'engine', 'evaluation', 'geometry', 'model', 'ros', 'training'},
 }
-FOR_ALL = {'cloud_config', 'config', 'errors', 'parameter_tree'}
+FOR_ALL = {'cloud_config', 'config', 'errors', 'frames_config', 'parameter_tree'}
 ROS_MODULES = {
     *('ament_index_python', 'cv_bridge', 'launch', 'launch_ros', 'message_filters', 'rclpy'),
     *('rosidl_runtime_py', 'sensor_msgs_py', 'tf2_py', 'tf2_ros', 'tf_transformations'),

@@ -1,15 +1,15 @@
 """Memory that runs out costs one frame and some views of the window, never the map."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from da3_ros.config import EngineConfig
-from da3_ros.engine import Frame, StreamingEngine, Update
+from da3_ros.engine import Frame, make_engine, StreamingEngine, Update
 from da3_ros.engine.device_faults import is_device_error, is_out_of_memory
 from da3_ros.engine.graph_runner import GraphRunner
 from da3_ros.engine.plan import Capacity, WindowPlan
 from da3_ros.engine.runner import WindowPrediction, WindowView
 from da3_ros.engine.window import Window
-from da3_ros.errors import FrameError
+from da3_ros.errors import DeviceMemoryError, FrameError
 from da3_ros.evaluation.simulator import Noise
 from da3_ros.model.da3 import AnyViewNetwork
 from da3_ros.parameter_tree import replaced
@@ -159,6 +159,54 @@ def test_a_runner_trusts_nothing_that_a_failed_window_left(
     torch.testing.assert_close(
         runner.infer(views).depth, GraphRunner(net, views=3).infer(views).depth
     )
+
+
+@pytest.mark.parametrize(('room', 'size'), [(8, 0), (7, 6), (3, 3), (2, 2)])
+def test_a_warm_up_shrinks_the_window_until_it_fits(
+    monkeypatch: pytest.MonkeyPatch, room: int, size: int
+) -> None:
+    """And says so in the status; the window is used as it is."""
+    monkeypatch.setattr(WindowPlan, '__init__', _with_room_for(room))
+    engine = StreamingEngine(CONFIG)
+    engine.warm_up(WIDTH, HEIGHT)
+    assert engine.status.window_shrunk_to == size
+    assert engine._runner._plan.capacity.views == (size or 8)
+    rgb = np.full((HEIGHT, WIDTH, 3), 99, np.uint8)
+    assert engine.push([Frame('', STEP_NS, rgb, K)]).status.window_shrunk_to == size
+
+
+def test_a_warm_up_that_never_fits_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For the smallest window: a reference, and all the cameras."""
+    monkeypatch.setattr(WindowPlan, '__init__', _with_room_for(3))
+    engine = StreamingEngine(CONFIG)
+    with pytest.raises(DeviceMemoryError, match='GPU with 4 views, the smallest window'):
+        engine.warm_up(WIDTH, HEIGHT, new=3)
+
+
+def test_a_warm_up_that_fails_otherwise_shrinks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = StreamingEngine(CONFIG)
+    monkeypatch.setattr(WindowPlan, '__init__', lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        engine.warm_up(WIDTH, HEIGHT)
+    assert engine.status.window_shrunk_to == 0
+
+
+def test_weights_that_do_not_fit_are_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr('da3_ros.engine.streaming.load_networks', _run_out_of_memory)
+    with pytest.raises(DeviceMemoryError, match="weights of 'embedded' do not fit"):
+        make_engine(CONFIG)
+
+
+def _with_room_for(views: int) -> Callable[..., None]:
+    """Return what makes a plan where there is memory for so many views."""
+    make = WindowPlan.__init__
+
+    def limited(plan: WindowPlan, net: object, size: object, capacity: Capacity) -> None:
+        if capacity.views > views:
+            _run_out_of_memory()
+        make(plan, net, size, capacity)
+
+    return limited
 
 
 def test_errors_are_told_apart() -> None:

@@ -5,9 +5,11 @@ from pathlib import Path
 
 from da3_ros.config import EngineConfig
 from da3_ros.engine import Frame, make_engine, SingleViewEngine, StreamingEngine, TrackingState
+from da3_ros.engine.lenses import Lenses
 from da3_ros.engine.networks import load_networks, MetricNetworkRunner
 from da3_ros.engine.runner import WindowView
 from da3_ros.errors import ConfigError, FrameError
+from da3_ros.geometry.cameras import Distortion
 from da3_ros.model.presets import ModelConfig, NestedConfig
 from da3_ros.model.single_view import SingleViewNetwork
 from da3_ros.model.weights import build_network, save_model
@@ -182,3 +184,13 @@ def test_metric_runner_counts_in_the_pixels_of_its_image() -> None:
     prediction = MetricNetworkRunner(HalfSky(TINY_METRIC).eval()).infer(view, 0.5 * K)
     assert prediction.depth_m.unique().tolist() == [3.0]
     assert prediction.is_sky[: HEIGHT // 2].all() and not prediction.is_sky[HEIGHT // 2 :].any()
+
+
+def test_pixels_that_show_nothing_have_no_depth(engine: SingleViewEngine) -> None:
+    """Where the lens did not look, once its distortion is taken away."""
+    k = np.array([[60.0, 0, 42], [0, 60.0, 28], [0, 0, 1]])
+    pincushion = frame(intrinsics=k, distortion=Distortion('plumb_bob', (0.4, 0.1, 0.0, 0.0)))
+    (view,) = engine.push([pincushion]).views
+    seen = Lenses(WIDTH, engine.device).seen(pincushion).numpy()
+    assert 0 < seen[HEIGHT // 2 :].mean() < 1
+    np.testing.assert_array_equal(np.isfinite(view.depth_m[HEIGHT // 2 :]), seen[HEIGHT // 2 :])

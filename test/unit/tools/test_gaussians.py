@@ -161,6 +161,7 @@ def test_file_follows_the_map(tmp_path: Path) -> None:
 
     def view(stamp_ns: int, scale: float) -> View:
         depth = scale * newest.depth.numpy()
+        depth[:, :20] = np.nan
         nothing = np.zeros((0,))
         return View('', stamp_ns, depth, nothing, nothing, None, np.eye(4), None, True)
 
@@ -171,7 +172,8 @@ def test_file_follows_the_map(tmp_path: Path) -> None:
         keyframes = (KeyframePose('', 2, pose, scale=4.0),)
         path = tmp_path / 'g.ply'
         count = gaussian_map.write(path, keyframes)
-    kept = newest.gaussians.select(worth_keeping(newest))
+    has_depth = (torch.arange(60) >= 20)[None]
+    kept = newest.gaussians.select(worth_keeping(newest) & has_depth)
     rotation, translation = torch.from_numpy(pose[:3, :3]).float(), torch.from_numpy(pose[:3, 3])
     expected = kept.moved(12.0, rotation, translation.float())
     properties = read_gaussians(path.read_bytes())

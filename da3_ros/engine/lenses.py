@@ -1,0 +1,54 @@
+"""What a lens does to a camera's pictures, and which pixels are left dark without it."""
+
+from da3_ros.engine.frame import Frame
+from da3_ros.engine.preprocess import preprocess
+from da3_ros.geometry.cameras import undistort
+import numpy as np
+import torch
+
+# Calibrations whose dark pixels are remembered: a camera has a few, and sends one at a time.
+_MAX_CALIBRATIONS = 32
+
+
+class Lenses:
+    """
+    Takes distortion away from frames, and tells what no pixel of the camera looks at.
+
+    A picture without distortion has other borders than the one that was taken: a lens that sees
+    farther in the middle of the sides than in the corners, or the other way round, leaves some of
+    its pixels dark. The network gives them depth all the same, which is of nothing.
+    """
+
+    def __init__(self, resolution: int, device: torch.device) -> None:
+        """Take the size that the network sees, and where it is."""
+        self._resolution, self._device = resolution, device
+        self._seen: dict[tuple, torch.Tensor | None] = {}
+
+    @staticmethod
+    def straighten(frame: Frame) -> np.ndarray:
+        """Return the picture (H, W, 3) that the frame's camera would take without distortion."""
+        if frame.distortion is None or frame.intrinsics is None:
+            return frame.rgb
+        return undistort(frame.rgb, frame.intrinsics, frame.distortion)
+
+    def seen(self, frame: Frame) -> torch.Tensor | None:
+        """
+        Return which pixels (h, w) of the network's image show what the camera saw, and no border.
+
+        On the device; None where all do. Computed once for each calibration.
+        """
+        if frame.distortion is None or frame.intrinsics is None:
+            return None
+        key = frame.intrinsics.tobytes(), frame.distortion, frame.rgb.shape
+        if key not in self._seen:
+            if len(self._seen) >= _MAX_CALIBRATIONS:
+                del self._seen[next(iter(self._seen))]
+            self._seen[key] = self._look(frame)
+        return self._seen[key]
+
+    def _look(self, frame: Frame) -> torch.Tensor | None:
+        """Have the lens see white: what is white in the end is made of seen pixels alone."""
+        white = np.full_like(frame.rgb, 255)
+        straight = undistort(white, frame.intrinsics, frame.distortion)
+        seen = preprocess(straight, self._resolution).rgb.min(axis=2) == 255
+        return None if seen.all() else torch.from_numpy(seen).to(self._device)
