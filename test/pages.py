@@ -102,3 +102,10 @@ def launch_arguments(path: Path) -> set[str]:
         elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
             names.add(str(node.args[0].value))
     return names
+
+
+def documented_keys(command: str) -> set[str]:
+    """Return the keys that docs/commands.md says the JSON of a command has."""
+    page = (ROOT / 'docs' / 'commands.md').read_text()
+    (keys,) = re.findall(rf'^\| `da3 {command} --json` \| (.+) \|$', page, re.MULTILINE)
+    return set(re.findall(r'`(\w+)`', keys))

@@ -14,6 +14,7 @@ from da3_ros.geometry.cameras import unproject
 from da3_ros.geometry.tum import read_tum
 from da3_ros.tools.main import main
 import numpy as np
+from pages import documented_keys
 import pytest
 
 WIDTH, HEIGHT, COUNT = 84, 56, 4
@@ -191,6 +192,7 @@ def test_json_is_all_that_stdout_has(folder, tmp_path, capsys):
     assert infer(folder, tmp_path / 'out', '--json') == 0
     told = capsys.readouterr()
     summary = json.loads(told.out)
+    assert set(summary) == documented_keys('infer')
     assert summary['frames'] == COUNT - 1 and summary['drops'] == {'frame_decode': 1}
     assert summary['model'] == 'embedded' and summary['is_metric'] is False
     assert summary['is_interrupted'] is False and summary['keyframes'] >= 1
