@@ -64,9 +64,14 @@ def blocks(page: Path) -> list[Block]:
     ]
 
 
+def all_blocks() -> list[Block]:
+    """Return the fenced blocks of all pages."""
+    return [block for page in pages() for block in blocks(page)]
+
+
 def shell_blocks() -> list[Block]:
     """Return all blocks for a shell."""
-    return [block for page in pages() for block in blocks(page) if block.language == 'sh']
+    return [block for block in all_blocks() if block.language == 'sh']
 
 
 def links(page: Path) -> list[str]:

@@ -10,10 +10,21 @@ import subprocess
 
 import da3_ros
 from da3_ros.config import NodeConfig
-from da3_ros.parameter_tree import leaves
+from da3_ros.parameter_tree import leaves, replaced
 from da3_ros.tools.main import parsers
-from pages import Block, blocks, broken_links, launch_arguments, links, pages, ROOT, shell_blocks
+import numpy as np
+from pages import (
+    all_blocks,
+    Block,
+    broken_links,
+    launch_arguments,
+    links,
+    pages,
+    ROOT,
+    shell_blocks,
+)
 import pytest
+import yaml
 
 PARAMETERS = {name for name, _, _ in leaves(NodeConfig())} | {'use_sim_time'}
 CMAKE = (ROOT / 'CMakeLists.txt').read_text()
@@ -60,7 +71,7 @@ def test_every_page_has_a_link_to_it() -> None:
 
 def test_every_block_says_what_it_is() -> None:
     known = {'sh', 'yaml', 'text', 'python', '{toctree}', '{eval-rst}'}
-    assert [str(b) for page in pages() for b in blocks(page) if b.language not in known] == []
+    assert [str(block) for block in all_blocks() if block.language not in known] == []
 
 
 @pytest.mark.parametrize('block', shell_blocks(), ids=str)
@@ -153,6 +164,33 @@ def check_ros2(arguments: list[str]) -> None:
                 assert value.partition(':=')[0] in PARAMETERS, value
     else:
         assert verb in ROS2_VERBS | {'pkg'}, verb
+
+
+@pytest.mark.parametrize('block', [b for b in all_blocks() if b.language == 'yaml'], ids=str)
+def test_parameter_files_are_ones(block: Block) -> None:
+    (parameters,) = (node['ros__parameters'] for node in yaml.safe_load(block.text).values())
+    overrides = parameters.pop('qos_overrides', {})
+    policies = {p for ends in overrides.values() for end in ends.values() for p in end}
+    assert policies <= {'reliability', 'durability', 'history', 'depth'}
+    replaced(NodeConfig(), dict(flat(parameters)))
+
+
+def flat(tree: dict, above: str = '') -> Iterator[tuple[str, object]]:
+    """Yield the leaves of a tree of parameters by their dotted names."""
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            yield from flat(value, f'{above}{name}.')
+        else:
+            yield f'{above}{name}', value
+
+
+@pytest.mark.parametrize('block', [b for b in all_blocks() if b.language == 'python'], ids=str)
+def test_python_runs(block: Block) -> None:
+    rng = np.random.default_rng(0)
+    pictures = [(i * 10**8, rng.integers(0, 256, (42, 56, 3), np.uint8)) for i in range(2)]
+    names = {'pictures': pictures}
+    exec(block.text, names)
+    assert names['view'].depth_m.shape == names['view'].confidence.shape
 
 
 def test_quoted_messages_are_those_of_the_code() -> None:
