@@ -52,6 +52,7 @@ class BagReader:
             raise InputError(f'{path} is not a rosbag2 that can be read: {error}') from error
         self.topics = {c.topic: c.msgtype for c in self._reader.connections}
         self.start_ns = self._reader.start_time
+        self.duration_ns = self._reader.duration
 
     def __enter__(self) -> 'BagReader':
         """Return the open bag."""

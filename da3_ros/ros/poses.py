@@ -44,6 +44,12 @@ def transform_message(
     return message
 
 
+def matrix_of_pose(pose: Pose) -> np.ndarray:
+    """Return the rigid transform (4, 4) of a pose message."""
+    p, q = pose.position, pose.orientation
+    return pose_from_quaternion(np.array([p.x, p.y, p.z]), np.array([q.x, q.y, q.z, q.w]))
+
+
 def matrix_of(transform: Transform) -> np.ndarray:
     """Return the rigid transform (4, 4) of a message."""
     t, q = transform.translation, transform.rotation

@@ -1,4 +1,6 @@
-"""The five qualities of service that the node uses, by name."""
+"""The five qualities of service that the node uses, by name, and that of whoever listens."""
+
+from collections.abc import Sequence
 
 from da3_ros.config import NodeConfig, QosConfig
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
@@ -50,4 +52,15 @@ def diagnostics_qos() -> QoSProfile:
     """Return that of /diagnostics."""
     return QoSProfile(
         history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.RELIABLE
+    )
+
+
+def adapted_qos(offered: Sequence[QoSProfile], depth: int) -> QoSProfile:
+    """Return the strongest quality of service that all publishers of a topic can serve."""
+    is_reliable = all(q.reliability == ReliabilityPolicy.RELIABLE for q in offered)
+    is_latched = all(q.durability == DurabilityPolicy.TRANSIENT_LOCAL for q in offered)
+    return QoSProfile(
+        depth=depth,
+        reliability=ReliabilityPolicy.RELIABLE if is_reliable else ReliabilityPolicy.BEST_EFFORT,
+        durability=DurabilityPolicy.TRANSIENT_LOCAL if is_latched else DurabilityPolicy.VOLATILE,
     )

@@ -6,8 +6,8 @@ import threading
 
 from da3_ros.ros.bag import BagWriter
 from da3_ros.ros.message_types import message_class
+from da3_ros.ros.qos import adapted_qos
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
 
 # Nothing is to be lost while the disk is slow: far more than a node publishes in the meantime.
@@ -58,7 +58,7 @@ class BagRecorder:
             publishers = self._node.get_publishers_info_by_topic(topic)
             if not publishers:
                 continue
-            qos = _adapted([p.qos_profile for p in publishers])
+            qos = adapted_qos([p.qos_profile for p in publishers], _QUEUE)
             with self._lock:
                 self._writer.add_topic(topic, self._types[topic], qos)
             self._subscriptions[topic] = self._node.create_subscription(
@@ -85,14 +85,3 @@ class BagRecorder:
                     self.counts[topic] += 1
 
         return write
-
-
-def _adapted(offered: list[QoSProfile]) -> QoSProfile:
-    """Return the strongest quality of service that all publishers of a topic can serve."""
-    is_reliable = all(q.reliability == ReliabilityPolicy.RELIABLE for q in offered)
-    is_latched = all(q.durability == DurabilityPolicy.TRANSIENT_LOCAL for q in offered)
-    return QoSProfile(
-        depth=_QUEUE,
-        reliability=ReliabilityPolicy.RELIABLE if is_reliable else ReliabilityPolicy.BEST_EFFORT,
-        durability=DurabilityPolicy.TRANSIENT_LOCAL if is_latched else DurabilityPolicy.VOLATILE,
-    )

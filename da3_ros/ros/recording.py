@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from da3_ros.geometry.cameras import unproject
-from da3_ros.geometry.transforms import pose_from_quaternion
 from da3_ros.ros.bag import BagReader
 from da3_ros.ros.convert import stamp_ns
-from da3_ros.ros.poses import matrix_of
+from da3_ros.ros.poses import matrix_of, matrix_of_pose
 from da3_ros.ros.replay import OUTPUT_TYPES, PER_FRAME_TOPICS
-from geometry_msgs.msg import Pose
 import numpy as np
 from sensor_msgs.msg import Image, PointCloud2
 
@@ -69,7 +67,8 @@ class Recording:
     Everything that was recorded: the frames whose topics are complete, in the order of stamps.
 
     ``keyframes`` (K, 4, 4) map_from_camera and ``keyframe_stamps_ns`` (K,) as last published;
-    ``counts`` messages by topic; ``incomplete`` stamps for which a topic is missing or twice.
+    ``counts`` messages by topic; ``incomplete`` stamps for which a topic is missing or twice;
+    ``scales`` of the map by the stamp of the image that it was published with [ns].
     """
 
     frames: tuple[RecordedFrame, ...]
@@ -77,6 +76,7 @@ class Recording:
     keyframe_stamps_ns: tuple[int, ...]
     counts: Counter
     incomplete: tuple[int, ...]
+    scales: dict[int, float]
 
     def problems(self, input_stamps_ns: Sequence[int], published: int) -> list[str]:
         """
@@ -117,12 +117,16 @@ def read_recording(path: Path) -> Recording:
     by_stamp: dict[int, dict[str, list]] = {}
     received: dict[int, int] = {}
     counts: Counter[str] = Counter()
+    scales: dict[int, float] = {}
     path_message = None
     with BagReader(path) as bag:
         for raw in bag.messages([t for t in OUTPUT_TYPES if t in bag.topics]):
             counts[raw.topic] += 1
             if raw.topic == '/keyframes':
                 path_message = raw.message()
+            if raw.topic == '/status':
+                status = raw.message()
+                scales[stamp_ns(status.header)] = status.scale
             if raw.topic not in PER_FRAME_TOPICS:
                 continue
             message = raw.message()
@@ -140,10 +144,11 @@ def read_recording(path: Path) -> Recording:
     poses = [] if path_message is None else path_message.poses
     return Recording(
         frames=tuple(_frame(s, received[s], topics) for s, topics in complete.items()),
-        keyframes=np.array([_matrix(p.pose) for p in poses]).reshape(-1, 4, 4),
+        keyframes=np.array([matrix_of_pose(p.pose) for p in poses]).reshape(-1, 4, 4),
         keyframe_stamps_ns=tuple(stamp_ns(p.header) for p in poses),
         counts=counts,
         incomplete=tuple(sorted(by_stamp.keys() - complete.keys())),
+        scales=scales,
     )
 
 
@@ -157,7 +162,7 @@ def _frame(stamp: int, received_ns: int, topics: dict) -> RecordedFrame:
         confidence=image_values(topics['/confidence/image_rect']),
         info_size=(info.width, info.height),
         intrinsics=np.array(info.k).reshape(3, 3),
-        map_from_camera=_matrix(topics['/odometry'].pose.pose),
+        map_from_camera=matrix_of_pose(topics['/odometry'].pose.pose),
         tf_map_from_camera=matrix_of(topics['/tf'].transforms[0].transform),
         points=cloud_points(topics['/points']),
     )
@@ -188,9 +193,3 @@ def cloud_points(message: PointCloud2) -> np.ndarray:
     )
     points = np.frombuffer(message.data, layout).reshape(message.height, message.width)
     return np.stack([points['x'], points['y'], points['z']], axis=-1)
-
-
-def _matrix(pose: Pose) -> np.ndarray:
-    """Return the rigid transform (4, 4) of a pose message."""
-    p, q = pose.position, pose.orientation
-    return pose_from_quaternion(np.array([p.x, p.y, p.z]), np.array([q.x, q.y, q.z, q.w]))

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from da3_ros.ros.replay import Replay, ReplayCounts
 
 # What the demo leaves in its folder; nothing else there is ever removed.
-PARTS = ('scene', 'input', 'output', 'node.log', 'report.txt', 'contact_sheet.png')
+PARTS = (
+    *('scene', 'input', 'output', 'node.log'),
+    *('report.txt', 'report.html', 'contact_sheet.png', 'film.gif'),
+)
 
 _FRAME_ID = 'camera_optical_frame'
 
@@ -37,6 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='DDS domain, for watching with other ROS tools; default: one that is unused',
     )
     add_json_option(parser)
+    parser.add_argument(
+        '--film', action='store_true', help='also write film.gif, the map as it grows'
+    )
     add_engine_options(parser, **{'resolution': 224, 'window.size': 4})
 
 
@@ -55,8 +61,10 @@ def run(arguments: argparse.Namespace) -> int:
     from da3_ros.model.sources import resolve
     from da3_ros.tools.comparison import compare
     from da3_ros.tools.contact_sheet import write_contact_sheet
+    from da3_ros.tools.demo_page import write_demo_page
     from da3_ros.tools.demo_report import report_json, report_text
     from da3_ros.tools.film import render_film
+    from da3_ros.tools.moving_picture import write_moving_picture
 
     config = configured(NodeConfig(), arguments)
     if arguments.frames < 2:
@@ -83,18 +91,18 @@ def run(arguments: argparse.Namespace) -> int:
     recording = read_recording(output / 'output')
     problems = recording.problems(film.stamps_ns.tolist(), counts.status.frames_published)
     if problems:
-        listed = '\n  '.join(problems[:10])
-        raise Da3Error(
-            f'{len(problems)} things in the recording {output / "output"} are wrong:\n  {listed}'
-        )
+        raise Da3Error(_listed(problems, output / 'output'))
     comparison = compare(film, recording, arguments.rate)
     text = report_text(config.model, is_trained, counts, comparison)
     (output / 'report.txt').write_text(text)
     write_contact_sheet(output / 'contact_sheet.png', film, recording, comparison, is_trained)
+    page = output / 'report.html'
+    write_demo_page(page, film, recording, comparison, counts, config, is_trained)
+    if arguments.film:
+        write_moving_picture(output / 'film.gif', film, recording, comparison)
     print(text, end='')
-    print(
-        f'picture: {output / "contact_sheet.png"}   bags: {output / "input"}, {output / "output"}'
-    )
+    print(f'page: {page}   picture: {output / "contact_sheet.png"}')
+    print(f'bags: {output / "input"}, {output / "output"}; to see them: da3 view {output}')
     summary = report_json(config.model, is_trained, counts, comparison)
     answer(arguments, summary | {'output': str(output)})
     return 0
@@ -106,6 +114,12 @@ def _played(replay: 'Replay', frames: int) -> 'ReplayCounts':
 
     with tqdm(desc='node', total=frames, unit='frame') as bar:
         return replay.run(lambda done: bar.update(done - bar.n))
+
+
+def _listed(problems: list[str], recording: Path) -> str:
+    """Return what is wrong with a recording, the first ten of it."""
+    lines = '\n  '.join(problems[:10])
+    return f'{len(problems)} things in the recording {recording} are wrong:\n  {lines}'
 
 
 def _emptied(output: Path) -> Path:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from da3_ros.engine import Engine
     from da3_ros.ros.output_bag import OutputBag
     from da3_ros.tools.gaussian_map import GaussianMap
+    from da3_ros.tools.infer_page import InferPage
     from da3_ros.tools.results import Results
     from da3_ros.tools.sources import Calibrate, Source
 
@@ -70,6 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the engine over the input; returns the exit code."""
     from da3_ros.tools.gaussian_map import GaussianMap
+    from da3_ros.tools.infer_page import InferPage
     from da3_ros.tools.results import Results
     from da3_ros.tools.sources import open_source
 
@@ -85,11 +87,13 @@ def run(arguments: argparse.Namespace) -> int:
         bag = _output_bag(results.directory / 'outputs', config, source.frame_id)
         if bag is not None:
             stack.enter_context(bag)
-        job = _Job(source, engine, results, bag, calibrate, gaussians)
+        page = InferPage(config, arguments.input.resolve().name)
+        job = _Job(source, engine, results, bag, calibrate, gaussians, page)
         code = job.run(arguments.every)
         if engine.has_map:
             engine.save_map(results.directory)
         job.write_gaussians()
+        page.write(results.directory / 'report.html', engine, sum(job.drops.values()))
     job.report()
     answer(arguments, job.summary() | {'is_interrupted': code == _EXIT_INTERRUPTED})
     return code
@@ -164,6 +168,7 @@ class _Job:
     bag: 'OutputBag | None'
     calibrate: 'Calibrate | None'
     gaussians: 'GaussianMap | None'
+    page: 'InferPage'
     gaussians_written: int = 0
     done: int = 0
     elapsed_s: float = 0.0
@@ -215,6 +220,7 @@ class _Job:
             self.gaussians.keep(update.views[0], update.status.scale)
         if self.bag is not None:
             self.bag.write(update, self.engine, elapsed_ms)
+        self.page.add(update, elapsed_ms)
         self.done += 1
 
     def write_gaussians(self) -> None:
@@ -231,7 +237,7 @@ class _Job:
             print(f'{count} dropped, {reason}; the first: {self.first_problem[reason]}')
         is_metric, parts = (
             self.engine.status.is_metric,
-            'frames/, poses.txt, intrinsics.json, map/',
+            'report.html, frames/, poses.txt, intrinsics.json, map/',
         )
         if self.engine.has_map:
             unit = 'metres' if is_metric else 'units of the map, not metres'
@@ -239,7 +245,7 @@ class _Job:
         else:
             unit = 'metres' if is_metric else 'units of each frame, not metres'
             print(f'Depth is in {unit}; the network sees each view alone, so there are no poses.')
-            parts = 'frames/, intrinsics.json'
+            parts = 'report.html, frames/, intrinsics.json'
         if self.gaussians is not None:
             print(f'{self.gaussians_written} Gaussians of the keyframes are in gaussians.ply.')
         print(f'Results are in {self.results.directory}: {parts}')

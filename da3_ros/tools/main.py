@@ -39,6 +39,10 @@ COMMANDS = {
         'da3_ros.tools.train',
         'train a network from scratch on procedural scenes',
     ),
+    'view': (
+        'da3_ros.tools.view',
+        'show a running node, or a recording of one, in a browser',
+    ),
 }
 
 _DESCRIPTION = 'Depth, camera poses and one coloured map from any camera, with Depth Anything 3.'
@@ -48,6 +52,7 @@ start here:
   da3 demo                          see all of it work, on a scene with known truth (a minute)
   da3 infer VIDEO --output OUT      depth and poses of a video, and a map to look at
   da3 infer BAG --output OUT        the same for a rosbag2; CameraInfo in it is used
+  da3 view OUT                      look at a result, or, without OUT, at the node that runs
   da3 COMMAND --help                every option of a command
 
 which network:

@@ -11,7 +11,10 @@ from da3_ros.geometry.tum import pose_line
 import numpy as np
 
 # What a folder of results holds; nothing else in it is ever removed.
-PARTS = ('frames', 'map', 'outputs', 'poses.txt', 'intrinsics.json', 'gaussians.ply')
+PARTS = (
+    *('frames', 'map', 'outputs', 'poses.txt', 'intrinsics.json'),
+    *('gaussians.ply', 'report.html'),
+)
 
 
 class Results:

@@ -145,7 +145,8 @@ def test_demo_end_to_end(tmp_path):
     (output / 'output').mkdir(parents=True)
     (output / 'output' / 'output.mcap').write_text('of an earlier demo')
     (output / 'notes.txt').write_text('mine')
-    command = [sys.executable, '-m', 'da3_ros.tools.main', *demo_arguments(output, 6), '--json']
+    options = ['--film', '--json']
+    command = [sys.executable, '-m', 'da3_ros.tools.main', *demo_arguments(output, 6), *options]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert (output / 'notes.txt').read_text() == 'mine'
@@ -167,6 +168,11 @@ def test_demo_end_to_end(tmp_path):
     check_outputs(outputs, read_bag(output / 'input'))
     assert 'Traceback' not in (output / 'node.log').read_text()
     assert (output / 'contact_sheet.png').read_bytes()[:4] == b'\x89PNG'
+    assert (output / 'film.gif').read_bytes()[:6] == b'GIF89a'
+    page = (output / 'report.html').read_text()
+    assert len(page) < 10_000_000
+    for words in ('true depth', 'trajectory ATE', 'Scale of the map', 'Depth error', 'embedded'):
+        assert words in page, words
     assert len(read_sequence(output / 'scene')) == 6
 
 

@@ -22,8 +22,9 @@ LAYERS = {
     'model': {'geometry'},
     'engine': {'geometry', 'model'},
     'training': {'evaluation', 'geometry', 'model'},
-    'ros': {'engine', 'geometry'},
-    'tools': {'engine', 'evaluation', 'geometry', 'model', 'ros', 'training'},
+    'viewer': {'geometry'},
+    'ros': {'engine', 'geometry', 'viewer'},
+    'tools': {'engine', 'evaluation', 'geometry', 'model', 'ros', 'training', 'viewer'},
 }
 FOR_ALL = {'cloud_config', 'config', 'errors', 'frames_config', 'parameter_tree'}
 ROS_MODULES = {

@@ -66,6 +66,10 @@ def test_folder(folder, tmp_path, capsys):
         np.testing.assert_allclose(frame['map_from_camera'], pose, atol=1e-6)
         assert np.isfinite(unproject(frame['depth'], frame['intrinsics'])).any()
     assert (output / 'map' / 'map.ply').stat().st_size > 1000
+    page = (output / 'report.html').read_text()
+    assert len(page) < 10_000_000
+    for words in ('images_in', f'<b>{COUNT}</b>', 'Way of the camera', 'keyframes', 'resolution'):
+        assert words in page, words
 
 
 def test_every_second_frame_keeps_the_numbers_of_the_input(folder, tmp_path):
