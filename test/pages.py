@@ -64,9 +64,14 @@ def blocks(page: Path) -> list[Block]:
     ]
 
 
+def all_blocks() -> list[Block]:
+    """Return the fenced blocks of all pages."""
+    return [block for page in pages() for block in blocks(page)]
+
+
 def shell_blocks() -> list[Block]:
     """Return all blocks for a shell."""
-    return [block for page in pages() for block in blocks(page) if block.language == 'sh']
+    return [block for block in all_blocks() if block.language == 'sh']
 
 
 def links(page: Path) -> list[str]:
@@ -102,3 +107,10 @@ def launch_arguments(path: Path) -> set[str]:
         elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
             names.add(str(node.args[0].value))
     return names
+
+
+def documented_keys(command: str) -> set[str]:
+    """Return the keys that docs/commands.md says the JSON of a command has."""
+    page = (ROOT / 'docs' / 'commands.md').read_text()
+    (keys,) = re.findall(rf'^\| `da3 {command} --json` \| (.+) \|$', page, re.MULTILINE)
+    return set(re.findall(r'`(\w+)`', keys))

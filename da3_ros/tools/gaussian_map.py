@@ -18,6 +18,7 @@ from da3_ros.model.gaussians import Gaussians
 from da3_ros.tools.gaussian_ply import write_gaussians, write_header
 import numpy as np
 import torch
+from tqdm import tqdm
 
 # Gaussians at the border of an image, and of its farthest pixels, are of lower quality: the same
 # shares as the official export leaves out.
@@ -130,7 +131,10 @@ class GaussianMap:
         count = sum(number for _, number in kept)
         with path.open('wb') as file:
             write_header(file, count)
-            for keyframe, (source, _) in zip(known, kept, strict=True):
+            parts = tqdm(
+                list(zip(known, kept, strict=True)), 'gaussians', leave=False, disable=None
+            )
+            for keyframe, (source, _) in parts:
                 with np.load(source) as arrays:
                     gaussians = Gaussians(**{n: torch.from_numpy(a) for n, a in arrays.items()})
                 pose = torch.from_numpy(keyframe.map_from_camera).float()

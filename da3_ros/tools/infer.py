@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+import signal
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ import warnings
 from da3_ros.config import NodeConfig
 from da3_ros.errors import ConfigError, FrameError
 from da3_ros.tools.answer import add_json_option, answer
+from da3_ros.tools.interruption import stop_asked
 from da3_ros.tools.options import add_engine_options, configured
 
 if TYPE_CHECKING:
@@ -180,15 +182,21 @@ class _Job:
         total = -(-len(self.source) // every) or None
         frames = islice(enumerate(self.source.frames()), 0, None, every)
         started = time.perf_counter()
+        is_cut = False
         try:
-            for index, frame in tqdm(frames, total=total, unit='frame', desc='infer'):
-                self._process(index, frame)
+            # Between two frames, so that files and poses go together; the second time at once.
+            with stop_asked(signal.SIGINT) as is_asked:
+                for index, frame in tqdm(frames, total=total, unit='frame', desc='infer'):
+                    self._process(index, frame)
+                    is_cut = is_asked()
+                    if is_cut:
+                        break
         except KeyboardInterrupt:
+            is_cut = True
+        self.elapsed_s = time.perf_counter() - started
+        if is_cut:
             print('Interrupted; finishing what is there ...', file=sys.stderr)
-            return _EXIT_INTERRUPTED
-        finally:
-            self.elapsed_s = time.perf_counter() - started
-        return 0
+        return _EXIT_INTERRUPTED if is_cut else 0
 
     def _process(self, index: int, frame: object) -> None:
         """Push one frame and write what comes of it; a bad frame is counted."""

@@ -5,13 +5,11 @@ On several GPUs of one machine: ``torchrun --nproc-per-node N -m da3_ros.tools.m
 """
 
 import argparse
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 import signal
-import threading
 
+from da3_ros.tools.interruption import stop_asked
 from da3_ros.tools.options import add_options
 
 
@@ -63,32 +61,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-@contextmanager
-def _stop_signals() -> Iterator[Callable[[], bool]]:
-    """
-    Let the first SIGINT or SIGTERM end the sitting after the step in progress, its state saved.
-
-    Raising in the middle of a step, as the other commands do, would leave processes that share a
-    run waiting for each other. Yields what tells whether a signal came; the second one does what
-    it did before.
-    """
-    asked = threading.Event()
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    def ask(number: int, frame: object) -> None:
-        asked.set()
-        restore()
-
-    before = {n: signal.signal(n, ask) for n in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield asked.is_set
-    finally:
-        restore()
-
-
 def run(arguments: argparse.Namespace) -> int:
     """Train, or measure how fast that would be; returns the exit code."""
     from da3_ros.engine.device import resolve_device
@@ -122,7 +94,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.profile:
         profile(config, leg)
         return 0
-    with _stop_signals() as is_cut:
+    # Raising in the middle of a step, as other commands do, would leave processes that share a run
+    # waiting for each other.
+    with stop_asked(signal.SIGINT, signal.SIGTERM) as is_cut:
         progress = train(config, replace(leg, is_cut=is_cut))
     ranks.leave()
     if not ranks.is_first:

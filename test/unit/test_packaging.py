@@ -101,3 +101,15 @@ def test_the_image_starts_the_launch_file_with_arguments_it_has() -> None:
         assert {word.partition(':=')[0] for word in words[4:]} <= names
     assert (DOCKER / service['build']['context']).resolve() == ROOT.resolve()
     assert (ROOT / service['build']['dockerfile']).is_file()
+
+
+def test_the_image_and_the_pages_install_the_same_from_pip() -> None:
+    """What has no rosdep key: on a robot by hand, in the image by its Dockerfile."""
+    wanted = {}
+    for path in (DOCKER / 'Dockerfile', ROOT / 'README.md', ROOT / 'docs' / 'start.md'):
+        text = path.read_text().replace('\\\n', ' ')
+        line = re.findall(r'pip install .*torch.*', text)[0].partition('#')[0]
+        names = set(re.findall(r"""['" ]([a-z_]+)(?=[>=<]|'| |$)""", line))
+        wanted[path.name] = names - {'install', 'numpy', 'pip'}
+    assert len(wanted['README.md']) > 3
+    assert wanted['Dockerfile'] == wanted['README.md'] == wanted['start.md']

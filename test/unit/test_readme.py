@@ -1,5 +1,6 @@
 """The README says what the code says."""
 
+import json
 from pathlib import Path
 import re
 import subprocess
@@ -39,3 +40,22 @@ def test_every_fault_names_tests_that_exist() -> None:
         tests = re.findall(r'`(test_\w+)`', row.split(' | ')[-1])
         assert tests, row
         assert all(f'def {name}(' in sources for name in tests), row
+
+
+def test_speeds_of_models_are_the_newest_measured() -> None:
+    """Those of the README's table and of docs/models.md, milliseconds on one H100."""
+    lines = (ROOT / 'benchmarks' / 'results' / 'speed.jsonl').read_text().splitlines()
+    rows = [row for row in map(json.loads, lines) if 'H100' in row['device']]
+    size = {'views': 8, 'new': 1, 'width': 504, 'height': 280}
+    here = [row for row in rows if row.items() >= size.items()]
+    here = [row for row in here if row['dense'] == 1 or row['runner'] == 'official']
+    newest = {(row['model'], row['runner']): f'{row["total_ms"]:.1f}' for row in here}
+    models = (ROOT / 'docs' / 'models.md').read_text()
+    for name in ('small', 'base', 'large'):
+        ms, compiled, official = (
+            newest.get((name, r)) for r in ('cached', 'compiled', 'official')
+        )
+        (told,) = re.findall(rf'^\| `\S+DA3-{name.upper()}\b.* \| (\d.*) \| \d+ M', README, re.M)
+        assert told == (f'{ms}, compiled {compiled}' if compiled else ms)
+        assert f'| DA3-{name.upper()} | {ms} | {compiled or ""}'.strip() in models
+        assert f'| {official} |' in models

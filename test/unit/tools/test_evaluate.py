@@ -72,6 +72,12 @@ def test_baselines_stand_beside_the_network(hall: Path, weights: Path, capsys) -
     assert lines[4].split()[:6] == ['hall', 'floor', '1', '-', '0.000', '1.000']
 
 
+@pytest.mark.parametrize('option', [['--set', 'scale.fixed=2'], ['--window', '4']])
+def test_options_that_would_do_nothing_are_refused(option: list[str], capsys) -> None:
+    assert main(['evaluate', '--synthetic', *option]) == 2
+    assert 'only with --stream' in capsys.readouterr().err
+
+
 def test_streams_are_compared_in_table_json_and_plot(tmp_path: Path, capsys) -> None:
     output, plots = tmp_path / 'numbers.json', tmp_path / 'plots'
     words = ['evaluate', '--stream', '--corridor', '--simulate', 'exact', '--streams', '1']

@@ -1,7 +1,12 @@
 """``da3 infer`` on tiny inputs: what it writes, what it counts, and what a bad input says."""
 
+from collections.abc import Callable
 import json
 from pathlib import Path
+import signal
+import subprocess
+import sys
+import time
 
 import cv2
 from da3_ros.engine import StreamingEngine
@@ -9,6 +14,7 @@ from da3_ros.geometry.cameras import unproject
 from da3_ros.geometry.tum import read_tum
 from da3_ros.tools.main import main
 import numpy as np
+from pages import documented_keys
 import pytest
 
 WIDTH, HEIGHT, COUNT = 84, 56, 4
@@ -141,6 +147,33 @@ def test_interrupt_leaves_what_was_done(folder, tmp_path, monkeypatch):
     assert len(json.loads((tmp_path / 'out' / 'intrinsics.json').read_text())['per_image']) == 2
 
 
+def test_ctrl_c_in_a_terminal_leaves_what_was_done(folder, tmp_path):
+    for i in range(COUNT, 2000):  # more than it will get to
+        (folder / f'{i:03d}.png').symlink_to(folder / f'{i % COUNT:03d}.png')
+    output = tmp_path / 'out'
+    words = ['infer', str(folder), '--output', str(output), '--resolution', str(WIDTH)]
+    command = [sys.executable, '-m', 'da3_ros.tools.main', *words, '--json', '--device', 'cpu']
+    pipes = {'stdout': subprocess.PIPE, 'stderr': subprocess.PIPE, 'text': True}
+    with subprocess.Popen(command, **pipes) as process:
+        wait_until(lambda: (output / 'frames' / '000001.npz').exists(), process)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    summary = json.loads(out)
+    assert summary['is_interrupted'] and 2 <= summary['frames'] < 2000
+    saved = frames(output)
+    assert len(saved) == summary['frames'] == len(read_tum(output / 'poses.txt')[0])
+    assert (output / 'map' / 'map.ply').is_file()
+
+
+def wait_until(is_true: Callable[[], bool], process: subprocess.Popen) -> None:
+    """Wait for something that a process does."""
+    deadline = time.monotonic() + 120
+    while not is_true():
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def test_interrupt_while_a_frame_is_written_leaves_no_half_of_one(folder, tmp_path, monkeypatch):
     save, saved = np.savez, []
 
@@ -163,6 +196,7 @@ def test_json_is_all_that_stdout_has(folder, tmp_path, capsys):
     assert infer(folder, tmp_path / 'out', '--json') == 0
     told = capsys.readouterr()
     summary = json.loads(told.out)
+    assert set(summary) == documented_keys('infer')
     assert summary['frames'] == COUNT - 1 and summary['drops'] == {'frame_decode': 1}
     assert summary['model'] == 'embedded' and summary['is_metric'] is False
     assert summary['is_interrupted'] is False and summary['keyframes'] >= 1

@@ -112,6 +112,6 @@ def test_the_same_option_means_the_same_in_every_command():
                 told.setdefault(option, set()).add(action.help)
     # What a command writes, what its parameters are, what is played, and whether it starts a node
     # or looks for one, is its own.
-    own = {'--output', '--set', '--seed', '--frames', '--fps', '--domain-id'}
+    own = {'--output', '--set', '--seed', '--frames', '--fps', '--views', '--domain-id'}
     assert {o for o, texts in told.items() if len(texts) > 1} <= own
     assert all(text for texts in told.values() for text in texts)
