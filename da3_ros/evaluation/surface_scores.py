@@ -1,0 +1,81 @@
+"""
+How near a reconstructed surface is to the true one: accuracy, completeness, Chamfer, F1.
+
+The definitions of Depth Anything 3's benchmark: both clouds are thinned to one point a cube,
+distances are to the nearest point of the other cloud.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+
+@dataclass(frozen=True)
+class SurfaceScores:
+    """
+    Distances in the unit of the clouds, shares 0 to 1.
+
+    ``accuracy`` mean distance of reconstructed points from the truth; ``completeness`` of true
+    points from the reconstruction; ``chamfer`` their mean, 'overall' in the benchmark;
+    ``precision`` and ``recall`` shares nearer than the threshold, ``f1`` their harmonic mean.
+    Where one of the clouds is empty distances are infinite and shares 0.
+    """
+
+    accuracy: float
+    completeness: float
+    chamfer: float
+    precision: float
+    recall: float
+    f1: float
+
+
+NOTHING = SurfaceScores(np.inf, np.inf, np.inf, 0.0, 0.0, 0.0)
+
+
+def surface_scores(
+    points: np.ndarray, true_points: np.ndarray, threshold: float, voxel: float = 0.0
+) -> SurfaceScores:
+    """
+    Compare points (N, 3) with true ones (M, 3), in one frame and unit.
+
+    ``threshold`` is what precision and recall allow; ``voxel`` > 0 is the side of the cubes to
+    which both clouds are thinned first.
+    """
+    if voxel > 0:
+        points, true_points = thinned(points, voxel), thinned(true_points, voxel)
+    if not len(points) or not len(true_points):
+        return NOTHING
+    to_truth = nearest_distances(points, true_points)
+    to_points = nearest_distances(true_points, points)
+    accuracy, completeness = float(to_truth.mean()), float(to_points.mean())
+    precision, recall = (float((d < threshold).mean()) for d in (to_truth, to_points))
+    f1 = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+    chamfer = (accuracy + completeness) / 2
+    return SurfaceScores(accuracy, completeness, chamfer, precision, recall, f1)
+
+
+def nearest_distances(points: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return the distance (N,) of each point (N, 3) from the nearest of others (M, 3)."""
+    return cKDTree(others).query(points)[0]
+
+
+def thinned(points: np.ndarray, voxel: float) -> np.ndarray:
+    """
+    Return the mean (M, 3) float64 of the points in each filled cube of side ``voxel``.
+
+    Cubes are counted from half a side below the cloud's smallest coordinates, as Open3D does.
+    """
+    if not len(points):
+        return np.empty((0, 3))
+    points = np.asarray(points, np.float64)
+    cells = np.floor((points - points.min(axis=0)) / voxel + 0.5).astype(np.int64)
+    _, cell_of, count = np.unique(cells, axis=0, return_inverse=True, return_counts=True)
+    sums = [np.bincount(cell_of.ravel(), weights=column) for column in points.T]
+    return np.stack(sums, axis=1) / count[:, None]
+
+
+def within_bounds(points: np.ndarray, true_points: np.ndarray, margin: float) -> np.ndarray:
+    """Return those points (N, 3) that lie in the true ones' box, ``margin`` larger all around."""
+    low, high = true_points.min(axis=0) - margin, true_points.max(axis=0) + margin
+    return points[((points >= low) & (points <= high)).all(axis=1)]
