@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from da3_ros.evaluation.consistency import consistent_points, lifted, projections
-from da3_ros.evaluation.surface_scores import nearest_distances, SurfaceScores
+from da3_ros.evaluation.surface_scores import SurfaceScores
 from da3_ros.evaluation.tsdf import DepthView
 import numpy as np
 from scipy.spatial import cKDTree
@@ -32,8 +32,8 @@ class DtuSurface:
     """
     A scan's points (N, 3) in millimetres and what of space was observed.
 
-    ``observed`` (X, Y, Z) bool, cells of side ``resolution_mm`` from the lower corner of ``box_mm``
-    (2, 3); ``plane`` (4,), positive above the table.
+    ``observed`` (X, Y, Z) bool, cells of side ``resolution_mm`` from the lower corner of
+    ``box_mm`` (2, 3); ``plane`` (4,), positive above the table.
     """
 
     points: np.ndarray
@@ -87,16 +87,16 @@ def _full_depth(view: DepthView) -> np.ndarray:
 
 
 def _mean_within(points: np.ndarray, others: np.ndarray) -> float:
-    """Return the mean distance from others of those points that have one near; infinite if none."""
+    """Return the mean distance from others of points that have one near; infinite if none."""
     if not len(points) or not len(others):
         return float('inf')
-    distances = nearest_distances(points, others)
-    distances = distances[distances < _FARTHEST_MM]
+    found = cKDTree(others).query(points, distance_upper_bound=_FARTHEST_MM, workers=-1)[0]
+    distances = found[np.isfinite(found)]
     return float(distances.mean()) if len(distances) else float('inf')
 
 
 def spaced(points: np.ndarray, spacing: float) -> np.ndarray:
-    """Return some of the points (N, 3), in random order, none nearer to another than ``spacing``."""
+    """Return some points of (N, 3), in random order, none nearer to another than ``spacing``."""
     points = points.copy()
     np.random.default_rng(_SEED).shuffle(points, axis=0)
     kept = np.ones(len(points), dtype=bool)

@@ -13,7 +13,7 @@ class FrameChoice(Protocol):
     """Cuts a scene of some frames into windows."""
 
     def windows(self, frames: int, views: int) -> list[list[int]]:
-        """Return the frames of each window, at most ``views``, in order; [] if there are too few."""
+        """Return the frames of each window, at most ``views``; [] if there are too few."""
         ...
 
 
@@ -26,6 +26,14 @@ class Sampled:
         if frames > views:
             random.Random(_SEED).shuffle(order)
         return [sorted(order[:views])] if frames else []
+
+
+class First:
+    """One window: the first frames."""
+
+    def windows(self, frames: int, views: int) -> list[list[int]]:
+        """Return one window; none where there are fewer frames than ``views``."""
+        return [list(range(views))] if frames >= views else []
 
 
 class Spread:

@@ -7,14 +7,14 @@ from da3_ros.errors import InputError
 import numpy as np
 
 _TYPES = {
-    **{name: 'i1' for name in ('char', 'int8')},
-    **{name: 'u1' for name in ('uchar', 'uint8')},
-    **{name: 'i2' for name in ('short', 'int16')},
-    **{name: 'u2' for name in ('ushort', 'uint16')},
-    **{name: 'i4' for name in ('int', 'int32')},
-    **{name: 'u4' for name in ('uint', 'uint32')},
-    **{name: 'f4' for name in ('float', 'float32')},
-    **{name: 'f8' for name in ('double', 'float64')},
+    **dict.fromkeys(('char', 'int8'), 'i1'),
+    **dict.fromkeys(('uchar', 'uint8'), 'u1'),
+    **dict.fromkeys(('short', 'int16'), 'i2'),
+    **dict.fromkeys(('ushort', 'uint16'), 'u2'),
+    **dict.fromkeys(('int', 'int32'), 'i4'),
+    **dict.fromkeys(('uint', 'uint32'), 'u4'),
+    **dict.fromkeys(('float', 'float32'), 'f4'),
+    **dict.fromkeys(('double', 'float64'), 'f8'),
 }
 _ORDERS = {'binary_little_endian': '<', 'binary_big_endian': '>', 'ascii': ''}
 _LONGEST_LINE = 1024

@@ -21,6 +21,10 @@ _SIDE = 8
 _AT_ONCE = 2048
 # Bits of a block's number along each axis: three of them are one int64.
 _BITS = 21
+# Blocks that views may touch, each counted once, and once for each view. More, as of a depth that
+# is far too large, take longer than minutes: then voxels are made twice as large, and again.
+_MAX_BLOCKS = 200_000
+_MAX_TOUCHED = 2_000_000
 # Triangles that are kept; of more, every second one goes, which leaves the surface evenly covered.
 _MAX_TRIANGLES = 8_000_000
 
@@ -69,13 +73,18 @@ def fused_surface(
 
     Args:
         views: what is fused.
-        voxel: distance of lattice points.
-        truncation: distance from the surface at which the signed distance ends.
+        voxel: distance of lattice points; twice that, and so on, where it is too little for what
+            is seen.
+        truncation: distance from the surface at which the signed distance ends; grows along.
         max_depth: depth beyond which a view says nothing.
 
     """
-    touched = [_touched_blocks(view, voxel, truncation, max_depth) for view in views]
-    blocks = np.unique(np.concatenate(touched)) if touched else np.empty(0, np.int64)
+    while True:
+        touched = [_touched_blocks(view, voxel, truncation, max_depth) for view in views]
+        blocks = np.unique(np.concatenate([np.empty(0, np.int64), *touched]))
+        if len(blocks) <= _MAX_BLOCKS and sum(map(len, touched)) <= _MAX_TOUCHED:
+            break
+        voxel, truncation = 2 * voxel, 2 * truncation
     triangles, count, every = [], 0, 1
     starts = range(0, len(blocks), _AT_ONCE)
     for start in tqdm(starts, 'fuse', unit='part', leave=False, delay=2, disable=None):
@@ -189,13 +198,14 @@ def _triangles(
     distance = (total / np.maximum(weight, 1)).reshape(shape)
     cubes = [[], []]
     for corner in range(8):
-        a, b, c = (slice((corner >> axis) & 1, _SIDE + ((corner >> axis) & 1)) for axis in range(3))
+        steps = [(corner >> axis) & 1 for axis in range(3)]
+        a, b, c = (slice(step, _SIDE + step) for step in steps)
         cubes[0].append(known[:, a, b, c])
         cubes[1].append(distance[:, a, b, c])
     is_known = np.logical_and.reduce(cubes[0])
     # A surface crosses only cubes with both signs: most have one, and go before they are copied.
     low, high = np.minimum.reduce(cubes[1]), np.maximum.reduce(cubes[1])
     block, *step = np.nonzero(is_known & (low < 0) & (high >= 0))
-    values = np.stack([part[block, *step] for part in cubes[1]], axis=1)
+    values = np.stack([part[(block, *step)] for part in cubes[1]], axis=1)
     corners = first[block] + np.stack(step, axis=1) * voxel
     return zero_surface(values, corners, voxel)

@@ -17,7 +17,7 @@ LAYERS = {
     'cloud_config': set(),
     'config': set(),
     'geometry': set(),
-    'evaluation': {'engine', 'geometry'},
+    'evaluation': {'engine', 'geometry', 'model'},
     'model': {'geometry'},
     'engine': {'geometry', 'model'},
     'training': {'evaluation', 'geometry', 'model'},

@@ -52,7 +52,7 @@ class Picture:
 
 def read_colmap(folder: Path) -> tuple[dict[int, Camera], list[Picture]]:
     """
-    Read cameras and pictures, in the order of the file, of ``cameras`` and ``images`` .bin or .txt.
+    Read cameras and pictures, in the order of the file, of cameras and images, .bin or .txt.
 
     Raises:
         InputError: if a file is missing or can't be read.

@@ -1,4 +1,4 @@
-"""What a benchmark is: scenes with truth in one layout on disk, and the rules that go with them."""
+"""What a benchmark is: scenes with truth in one layout on disk, and the rules for them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

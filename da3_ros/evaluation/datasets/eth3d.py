@@ -36,9 +36,7 @@ def _scenes(root: Path) -> list[str]:
 def _read(root: Path, name: str) -> Scene:
     folder = root / name
     cameras, pictures = read_colmap(needed(folder / 'dslr_calibration_jpg'))
-    ends = tuple(
-        f'{number}.JPG' for a, b in _LEFT_OUT.get(name, ()) for number in range(a, b + 1)
-    )
+    ends = tuple(f'{number}.JPG' for a, b in _LEFT_OUT.get(name, ()) for number in range(a, b + 1))
     images = folder / 'images'
     used = [
         p

@@ -6,7 +6,12 @@ from pathlib import Path
 from da3_ros.evaluation.datasets.dataset import Dataset, Scene
 from da3_ros.evaluation.frame_choice import Spread
 from da3_ros.evaluation.sequences import read_sequence, Sequence
-from da3_ros.evaluation.surface_rules import OUTDOORS, ROOM, SampledSurface, seen_surface
+from da3_ros.evaluation.surface_rules import (
+    OUTDOORS,
+    SampledSurface,
+    seen_surface,
+    SENSED_ROOM,
+)
 from da3_ros.evaluation.tsdf import DepthView
 import numpy as np
 
@@ -40,7 +45,7 @@ def _read(root: Path, name: str) -> Scene:
         parts['depth_m'] = sequence.depth_m
         first = sequence.depth_m(0)
         if np.isfinite(first).mean() >= _DENSE:
-            rule = ROOM if np.nanmedian(first) < _ROOM_M else OUTDOORS
+            rule = SENSED_ROOM if np.nanmedian(first) < _ROOM_M else OUTDOORS
             parts['is_valid'] = lambda frame: np.isfinite(sequence.depth_m(frame))
             parts['surface'] = partial(_surface, sequence, rule)
     return Scene(

@@ -40,7 +40,8 @@ def _read(root: Path, name: str) -> Scene:
     root = _inside(root)
     folder = needed(root / name / _SEQUENCE_OF.get(name, _SEQUENCE))
     stems = [folder / f'frame-{i:06d}' for i in range(_FRAMES_OF.get(name, _FRAMES))]
-    stems = [s for s in stems if _part(s, 'color.png').is_file() and _part(s, 'pose.txt').is_file()]
+    parts = ('color.png', 'pose.txt')
+    stems = [stem for stem in stems if all(_part(stem, part).is_file() for part in parts)]
     with_frames(folder, len(stems))
 
     def depth_m(frame: int) -> np.ndarray:

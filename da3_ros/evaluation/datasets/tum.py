@@ -9,7 +9,7 @@ from da3_ros.evaluation.datasets.dataset import Dataset, needed, Scene, with_fra
 from da3_ros.evaluation.datasets.depth_images import read_depth
 from da3_ros.evaluation.frame_choice import Stretches
 from da3_ros.evaluation.sequences import read_rgb
-from da3_ros.evaluation.surface_rules import ROOM, seen_surface
+from da3_ros.evaluation.surface_rules import seen_surface, SENSED_ROOM
 from da3_ros.evaluation.tsdf import DepthView
 from da3_ros.geometry.tum import read_tum
 import numpy as np
@@ -89,7 +89,7 @@ def _read(root: Path, name: str) -> Scene:
         rgb=lambda frame: undistorted(read_rgb(pictures[used[frame]]), cv2.INTER_LINEAR),
         depth_m=depth_m,
         is_valid=lambda frame: np.isfinite(depth_m(frame)),
-        surface=lambda frames: seen_surface([view(frame) for frame in frames], ROOM),
+        surface=lambda frames: seen_surface([view(frame) for frame in frames], SENSED_ROOM),
     )
 
 
