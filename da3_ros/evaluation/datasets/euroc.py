@@ -20,8 +20,10 @@ def _scenes(root: Path) -> list[str]:
 
 
 def _numbers(path: Path, text: str, key: str, count: int) -> np.ndarray:
-    """Return the list of numbers that follows a key of a sensor's file."""
-    found = re.search(rf'^\s*{key}:[^\[]*\[([^\]]*)\]', text, re.MULTILINE)
+    """Return the list of numbers that follows a key of a sensor's file, or 'key: inner key'."""
+    # Between a key and an inner one there may be others: rows and cols.
+    pattern = r'\b[^\[]*?\b'.join(map(re.escape, key.split(': ')))
+    found = re.search(rf'^\s*{pattern}:[^\[]*\[([^\]]*)\]', text, re.MULTILINE)
     try:
         numbers = np.array(found[1].split(','), dtype=np.float64)
     except (TypeError, ValueError):
@@ -35,7 +37,7 @@ def _read(root: Path, name: str) -> Scene:
     folder = root / name / 'mav0'
     path = folder / 'cam0' / 'sensor.yaml'
     text = path.read_text()
-    body_from_camera = _numbers(path, text, r'T_BS:\s*\n(?:.*\n){0,3}?\s*data', 16).reshape(4, 4)
+    body_from_camera = _numbers(path, text, 'T_BS: data', 16).reshape(4, 4)
     fx, fy, cx, cy = _numbers(path, text, 'intrinsics', 4)
     k = np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
     lens = Distortion('plumb_bob', tuple(_numbers(path, text, 'distortion_coefficients', 4)))

@@ -26,8 +26,9 @@ def _scenes(root: Path) -> list[str]:
 
 def _matrix(path: Path, rows: int) -> np.ndarray:
     """Read a matrix (rows, rows) of a .npy file."""
+    needed(path)
     try:
-        matrix = np.load(needed(path), allow_pickle=False)
+        matrix = np.load(path, allow_pickle=False)
     except ValueError as error:
         raise InputError(f'{path} is not an array of numbers.') from error
     if matrix.shape != (rows, rows):
