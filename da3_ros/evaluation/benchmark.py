@@ -26,14 +26,15 @@ MODES = ('pose', 'depth', 'recon_unposed', 'recon_posed')
 _FEWEST_FOR_POSES = 2
 
 
-def modes_of(scene: Scene, views: int) -> tuple[str, ...]:
-    """Return the modes that a scene has the truth for, with so many views."""
-    has_poses = views >= _FEWEST_FOR_POSES
+def modes_of(scene: Scene, frames: Sequence[int]) -> tuple[str, ...]:
+    """Return the modes that a scene has the truth for; cameras in one place tell no scale."""
+    has_poses = len(frames) >= _FEWEST_FOR_POSES
+    has_scale = has_poses and not is_static(scene.world_from_camera[list(frames)])
     possible = {
         'pose': has_poses,
         'depth': scene.depth_m is not None,
-        'recon_unposed': has_poses and scene.surface is not None,
-        'recon_posed': has_poses and scene.surface is not None,
+        'recon_unposed': has_scale and scene.surface is not None,
+        'recon_posed': has_scale and scene.surface is not None,
     }
     return tuple(mode for mode in MODES if possible[mode])
 
@@ -53,7 +54,7 @@ def window_scores(
 
     """
     frames = list(frames)
-    modes = [mode for mode in modes if mode in modes_of(scene, len(frames))]
+    modes = [mode for mode in modes if mode in modes_of(scene, frames)]
     if not modes:
         return {}
     pictures = [scene.rgb(frame) for frame in frames]

@@ -46,8 +46,9 @@ def consistent_points(
         some = slice(start, start + _AT_ONCE)
         theirs = lifted(depth[some], projection[some])
         seen = _warped(theirs, projection[some], projection[view], depth[view])
-        agrees = ((seen - points).square().sum(dim=1).sqrt() < distance).float()  # (v, H, W)
-        total += (seen * agrees[:, None]).sum(dim=0)
+        agrees = (seen - points).square().sum(dim=1).sqrt() < distance  # (v, H, W)
+        # What a view does not see is no number, and no number times zero is none either.
+        total += torch.where(agrees[:, None], seen, 0).sum(dim=0)
         count += agrees.sum(dim=0)
     kept = count >= agreeing
     return (total / count)[:, kept].T.numpy()

@@ -7,7 +7,7 @@ from da3_ros.engine.preprocess import preprocess
 from da3_ros.engine.runner import EagerRunner, WindowView
 from da3_ros.errors import ConfigError
 from da3_ros.evaluation.ransac_alignment import ransac_similarity
-from da3_ros.evaluation.trajectory import align
+from da3_ros.evaluation.trajectory import align, is_static
 from da3_ros.geometry.transforms import invert, Sim3
 from da3_ros.model import Prediction
 from da3_ros.model.da3 import AnyViewNetwork
@@ -145,10 +145,10 @@ def scale_of_known(predicted: np.ndarray, known: np.ndarray) -> float:
     """
     Return the units of a prediction in one unit of the known cameras, both (V, 4, 4).
 
-    One view has no baseline to compare: its scale is taken to be right.
+    NaN where one of both says that the cameras are all in one place: nobody can tell.
     """
-    if len(known) < 2:
-        return 1.0
+    if is_static(predicted) or is_static(known):
+        return float('nan')
     if len(known) < _RANSAC_FROM:
         return align(known, predicted).scale
     return ransac_similarity(known, predicted).scale

@@ -10,6 +10,7 @@ from da3_ros.evaluation.datasets.dataset import Scene
 from da3_ros.evaluation.image_quality import psnr, ssim
 from da3_ros.evaluation.inference import SceneNetwork
 from da3_ros.evaluation.splatting import render
+from da3_ros.evaluation.trajectory import is_static
 from da3_ros.geometry.transforms import invert
 import numpy as np
 import torch
@@ -50,7 +51,7 @@ def novel_view_scores(scene: Scene, contexts: int, network: SceneNetwork) -> dic
 
     """
     shown, targets = split_frames(scene.world_from_camera, contexts)
-    if len(shown) < 2 or not targets:
+    if len(shown) < 2 or not targets or is_static(scene.world_from_camera[shown]):
         return {}
     gaussians, window_from_world = network.gaussians(
         [scene.rgb(frame) for frame in shown],

@@ -6,7 +6,7 @@ that most views agree with, and a last fit to those. What counts as agreement is
 first fit to all views.
 """
 
-from da3_ros.evaluation.trajectory import align
+from da3_ros.evaluation.trajectory import align, is_static
 from da3_ros.geometry.transforms import Sim3
 import numpy as np
 from scipy.spatial import cKDTree
@@ -39,6 +39,8 @@ def ransac_similarity(estimated: np.ndarray, true: np.ndarray) -> Sim3:
     best, best_fit, agreeing = (-1, -np.inf), first, None
     for _ in range(_DRAWS):
         sample = generator.choice(np.arange(views), size=size, replace=False)
+        if is_static(estimated[sample]) or is_static(true[sample]):
+            continue
         fit = align(estimated[sample], true[sample])
         error = np.linalg.norm(fit.apply(estimated[:, :3, 3]) - centres, axis=1)
         agrees = error <= limit
@@ -46,6 +48,7 @@ def ransac_similarity(estimated: np.ndarray, true: np.ndarray) -> Sim3:
         score = count, -float(error[agrees].mean()) if count else -np.inf
         if score > best:
             best, best_fit, agreeing = score, fit, agrees
-    if agreeing is not None and agreeing.sum() >= _FEWEST:
-        return align(estimated[agreeing], true[agreeing])
-    return best_fit
+    if agreeing is None or agreeing.sum() < _FEWEST:
+        return best_fit
+    some = estimated[agreeing], true[agreeing]
+    return best_fit if any(map(is_static, some)) else align(*some)

@@ -48,8 +48,8 @@ class TsdfRule:
 # Of rooms, after the benchmark's HiRoom and 7Scenes, and five times as coarse, after its ETH3D.
 ROOM = TsdfRule(4 / 512, 0.04, 0.05, 4 / 512)
 OUTDOORS = TsdfRule(5 * 4 / 512, 0.2, 0.25, 5 * 4 / 512)
-# Of rooms whose truth is what a depth sensor saw, which is no finer than that.
-SENSED_ROOM = TsdfRule(0.02, 0.1, 0.05, 0.02)
+# Of rooms whose truth is what a depth sensor saw, which is no finer and sees no farther than that.
+SENSED_ROOM = TsdfRule(0.02, 0.15, 0.05, 0.02, max_depth_m=10.0)
 
 
 @dataclass(frozen=True)

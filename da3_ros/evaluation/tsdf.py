@@ -112,7 +112,7 @@ def _touched_blocks(
     # The corners of the cube of half side ``truncation`` around a point, and itself, are no more
     # than a block apart if blocks are that large; else steps between them are needed.
     steps = np.linspace(-truncation, truncation, 2 + int(np.ceil(2 * truncation / side)))
-    cells = np.unique(np.floor(points / voxel).astype(np.int64), axis=0)
+    cells = _block_corners(np.unique(_number(np.floor(points / voxel))))
     for offset in np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(-1, 3):
         found.append(np.unique(_number(np.floor((cells * voxel + offset) / side))))
     return np.unique(np.concatenate(found))
