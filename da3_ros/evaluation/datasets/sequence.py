@@ -4,6 +4,7 @@ from functools import partial
 from pathlib import Path
 
 from da3_ros.evaluation.datasets.dataset import Dataset, Scene
+from da3_ros.evaluation.depth import resize_nearest
 from da3_ros.evaluation.frame_choice import Spread
 from da3_ros.evaluation.sequences import read_sequence, Sequence
 from da3_ros.evaluation.surface_rules import (
@@ -28,9 +29,15 @@ def _scenes(root: Path) -> list[str]:
 
 
 def _view(sequence: Sequence, frame: int) -> DepthView:
-    depth = sequence.depth_m(frame)
-    size = depth.shape[1], depth.shape[0]
-    return DepthView(depth, size, sequence.intrinsics[frame], sequence.world_from_camera[frame])
+    """Return a frame's true depth, which may be coarser than its picture."""
+    height, width = sequence.rgb(frame).shape[:2]
+    pose = sequence.world_from_camera[frame]
+    return DepthView(sequence.depth_m(frame), (width, height), sequence.intrinsics[frame], pose)
+
+
+def _is_valid(sequence: Sequence, frame: int) -> np.ndarray:
+    height, width = sequence.rgb(frame).shape[:2]
+    return resize_nearest(np.isfinite(sequence.depth_m(frame)), height, width)
 
 
 def _surface(sequence: Sequence, rule: object, frames: list[int]) -> SampledSurface:
@@ -46,7 +53,7 @@ def _read(root: Path, name: str) -> Scene:
         first = sequence.depth_m(0)
         if np.isfinite(first).mean() >= _DENSE:
             rule = SENSED_ROOM if np.nanmedian(first) < _ROOM_M else OUTDOORS
-            parts['is_valid'] = lambda frame: np.isfinite(sequence.depth_m(frame))
+            parts['is_valid'] = partial(_is_valid, sequence)
             parts['surface'] = partial(_surface, sequence, rule)
     return Scene(
         name=folder.resolve().name,

@@ -14,11 +14,12 @@ from da3_ros.evaluation.sequences import write_sequence
 from da3_ros.evaluation.simulated_stream import camera_at
 from da3_ros.evaluation.truth import BoxRoom
 from da3_ros.geometry.cameras import scale_intrinsics
-from da3_ros.geometry.transforms import Sim3
+from da3_ros.geometry.transforms import invert, Sim3
 from da3_ros.model.gaussians import Gaussians
 from da3_ros.model.weights import build_network
 from doubles.benchmark_trees import poses, TREES
 from doubles.miniatures import TINY, TINY_GIANT
+from doubles.official_benchmark import official
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
@@ -69,6 +70,17 @@ def test_a_network_that_knows_everything_has_the_best_scores(room: Scene) -> Non
         assert found[f'{mode}_chamfer'] < 0.02, mode
 
 
+def test_true_depth_may_be_coarser_than_the_picture(tmp_path: Path) -> None:
+    depth = np.stack([ROOM.depth_m(pose, K, *SIZE[::-1]) for pose in POSES])
+    rgb = np.zeros((5, *SIZE[::-1], 3), np.uint8)
+    write_sequence(tmp_path, rgb, depth[:, ::2, ::2], np.arange(5) * 10**9, POSES, K)
+    scene = DATASETS['sequence'].read(tmp_path, '.')
+    assert scene.depth_m(0).shape == (28, 42) and scene.is_valid(0).shape == (56, 84)
+    found = window_scores(scene, [0, 2, 4], ['recon_posed'], Knowing(scene, [0, 2, 4]))
+    # Half a pixel apart: the coarse image takes the first of each two.
+    assert found['recon_posed_f1'] > 0.8
+
+
 def test_wrong_depth_costs_surface_and_not_pose(room: Scene) -> None:
     frames = [0, 2, 4]
     found = window_scores(room, frames, MODES, Knowing(room, frames, 1.1))
@@ -112,6 +124,19 @@ def test_dtu_is_scored_in_millimetres(tmp_path: Path) -> None:
         assert found[f'{mode}_accuracy'] < 10, mode
         assert f'{mode}_f1' not in found
     assert found['recon_unposed_completeness'] < 15
+
+
+@pytest.mark.parametrize('views', [4, 12])
+def test_the_scale_of_known_cameras_is_the_official_one(views: int) -> None:
+    """As DepthAnything3.inference aligns depth to given cameras, all of them, or by RANSAC."""
+    rng = np.random.default_rng(0)
+    true, predicted = poses(views), GAUGE.apply_to_pose(poses(views))
+    predicted[:, :3, 3] += 0.02 * rng.normal(size=(views, 3))
+    with official('utils.pose_align') as module:
+        _, _, scale = module.align_poses_umeyama(
+            invert(predicted), invert(true), ransac=views >= 10, random_state=42
+        )
+    assert scale_of_known(predicted, true) == pytest.approx(scale, rel=1e-9)
 
 
 def test_the_scale_of_known_cameras() -> None:

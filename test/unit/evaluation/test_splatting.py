@@ -117,3 +117,37 @@ def test_equals_gsplat() -> None:
     )
     picture = render(ours, EYE.cuda(), K.cuda(), SIZE)
     torch.testing.assert_close(picture, theirs[0].permute(2, 0, 1), atol=2e-3, rtol=0)
+
+
+def test_equals_gsplat_s_reference_blended_pixel_by_pixel() -> None:
+    """Projection and colours are gsplat's own, in PyTorch; each pixel is blended by itself."""
+    pytest.importorskip('gsplat')
+    from gsplat.cuda import _torch_impl
+
+    ours = some(120)
+    spread, _ = _torch_impl._quat_scale_to_covar_preci(ours.rotations, ours.scales)
+    radii, centres, depths, conics, _ = (
+        x if x is None else x[0]
+        for x in _torch_impl._fully_fused_projection(
+            ours.means, spread, EYE[None], K[None], SIZE[1], SIZE[0]
+        )
+    )
+    directions = torch.nn.functional.normalize(ours.means, dim=-1)
+    colours = _torch_impl._spherical_harmonics(2, directions, ours.harmonics.mT) + 0.5
+    expected = torch.zeros(3, *SIZE)
+    order = [i for i in depths.argsort().tolist() if (radii[i] > 0).all()]
+    for row in range(SIZE[0]):
+        for column in range(SIZE[1]):
+            passing = 1.0
+            for i in order:
+                x, y = (torch.tensor([column + 0.5, row + 0.5]) - centres[i]).tolist()
+                a, b, c = conics[i].tolist()
+                power = -0.5 * (a * x * x + c * y * y) - b * x * y
+                alpha = min(0.999, ours.opacities[i].item() * math.exp(power))
+                if alpha < 1 / 255:
+                    continue
+                if passing * (1 - alpha) <= 1e-4:
+                    break
+                expected[:, row, column] += passing * alpha * colours[i].clamp_min(0)
+                passing *= 1 - alpha
+    torch.testing.assert_close(render(ours, EYE, K, SIZE), expected, atol=1e-3, rtol=0)

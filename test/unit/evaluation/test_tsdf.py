@@ -117,8 +117,9 @@ def test_equals_open3d_to_a_fraction_of_a_voxel() -> None:
         )
         camera = o3d.camera.PinholeCameraIntrinsic(*SIZE, K[0, 0], K[1, 1], K[0, 2], K[1, 2])
         volume.integrate(picture, camera, invert(pose))
-    theirs = np.asarray(volume.extract_triangle_mesh().sample_points_uniformly(200_000).points)
-    ours = sampled_points(fused_surface(views, voxel, truncation), 200_000)
+    mesh = volume.extract_triangle_mesh()
+    theirs = np.asarray(mesh.sample_points_uniformly(1_000_000).points)
+    ours = sampled_points(fused_surface(views, voxel, truncation), 1_000_000)
     for points, others in ((ours, theirs), (theirs, ours)):
-        distances = nearest_distances(points, others, 10.0)
+        distances = nearest_distances(points[::10], others, 10.0)
         assert np.quantile(distances, 0.99) < 0.25 * voxel
