@@ -35,9 +35,14 @@ def test_views_are_averaged_within_the_truncation() -> None:
     triangles = fused_surface([wall(2.0), wall(2.1), wall(2.2)], 0.02, 0.5)
     assert np.abs(triangles[..., 2] - 2.1).max() < 0.01
     apart = fused_surface([wall(2.0), wall(3.0)], 0.02, 0.1)
-    assert np.abs(triangles[..., 2] - 2.0).min() > 0.05
     near = np.abs(apart[..., 2:] - [2.0, 3.0]).min(axis=-1)
     assert near.max() < 0.01 and np.ptp(apart[..., 2]) > 0.9
+
+
+def test_a_view_says_nothing_of_what_is_behind_its_surface() -> None:
+    """In one block: who sees through the nearer wall clears it, and only that view moves it."""
+    seen_through = fused_surface([wall(1.95), wall(2.05)], 0.02, 0.03)
+    assert np.abs(seen_through[..., 2] - 2.05).max() < 0.005
 
 
 def test_nothing_comes_of_depth_that_does_not_count() -> None:
@@ -94,6 +99,8 @@ def test_a_ball_has_its_area_and_points_lie_evenly_on_it() -> None:
     # Of a ball, every slab of the same thickness has the same area.
     share = np.histogram(points[:, 2], bins=np.linspace(-1, 1, 6))[0] / len(points)
     np.testing.assert_allclose(share, 0.2, atol=0.01)
+    corners = np.array([[[0, 0, 0], [3, 0, 0], [0, 6, 0.0]]])
+    np.testing.assert_allclose(sampled_points(corners, 50_000).mean(axis=0), [1, 2, 0], atol=0.03)
 
 
 def test_equals_open3d_to_a_fraction_of_a_voxel() -> None:
