@@ -6,7 +6,7 @@ median scale; ``recon_unposed``, the surface that depth and poses make, brought 
 cameras; ``recon_posed``, the surface of a network that was told the true cameras.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 from da3_ros.errors import InputError
@@ -57,12 +57,11 @@ def window_scores(
     modes = [mode for mode in modes if mode in modes_of(scene, frames)]
     if not modes:
         return {}
-    pictures = [scene.rgb(frame) for frame in frames]
-    sizes = [(picture.shape[1], picture.shape[0]) for picture in pictures]
+    sizes: dict[int, tuple[int, int]] = {}
     true_poses = scene.world_from_camera[frames]
     scores: dict[str, float] = {}
     if set(modes) - {'recon_posed'}:
-        inferred = network.infer(pictures)
+        inferred = network.infer(_pictures(scene, frames, sizes))
         if 'pose' in modes:
             scores |= pose_aucs(pair_errors(inferred.world_from_camera, true_poses))
         if 'depth' in modes:
@@ -72,10 +71,20 @@ def window_scores(
             scores |= _named('recon_unposed', found)
     if 'recon_posed' in modes:
         k = scene.intrinsics[frames]
-        inferred = network.infer(pictures, true_poses, k)
+        inferred = network.infer(_pictures(scene, frames, sizes), true_poses, k)
         views = _views(scene, frames, inferred, sizes, true_poses, k, 1.0)
         scores |= _named('recon_posed', scene.surface(frames).score(views, True))
     return scores
+
+
+def _pictures(
+    scene: Scene, frames: Sequence[int], sizes: dict[int, tuple[int, int]]
+) -> Iterator[np.ndarray]:
+    """Read pictures one by one, for all at once may be gigabytes, and note (width, height)."""
+    for frame in frames:
+        picture = scene.rgb(frame)
+        sizes[frame] = picture.shape[1], picture.shape[0]
+        yield picture
 
 
 def _depth_scores(scene: Scene, frames: Sequence[int], inferred: Inferred) -> dict[str, float]:
@@ -93,7 +102,7 @@ def _depth_scores(scene: Scene, frames: Sequence[int], inferred: Inferred) -> di
 
 
 def _unposed_surface(
-    scene: Scene, frames: Sequence[int], inferred: Inferred, sizes: Sequence[tuple[int, int]]
+    scene: Scene, frames: Sequence[int], inferred: Inferred, sizes: dict[int, tuple[int, int]]
 ) -> SurfaceScores:
     """Bring depth and predicted cameras to the truth, and score the surface that they make."""
     if is_static(inferred.world_from_camera):
@@ -102,8 +111,8 @@ def _unposed_surface(
     poses = true_from_own.apply_to_pose(inferred.world_from_camera)
     k = np.stack(
         [
-            scale_intrinsics(own, depth.shape[::-1], size)
-            for own, depth, size in zip(inferred.intrinsics, inferred.depth, sizes, strict=True)
+            scale_intrinsics(own, depth.shape[::-1], sizes[frame])
+            for own, depth, frame in zip(inferred.intrinsics, inferred.depth, frames, strict=True)
         ]
     )
     views = _views(scene, frames, inferred, sizes, poses, k, true_from_own.scale)
@@ -114,7 +123,7 @@ def _views(
     scene: Scene,
     frames: Sequence[int],
     inferred: Inferred,
-    sizes: Sequence[tuple[int, int]],
+    sizes: dict[int, tuple[int, int]],
     poses: np.ndarray,
     intrinsics: np.ndarray,
     scale: float,
@@ -123,7 +132,7 @@ def _views(
     views = []
     for i, frame in enumerate(frames):
         is_valid = scene.is_valid(frame) if scene.is_valid is not None else None
-        size = sizes[i]
+        size = sizes[frame]
         if is_valid is not None and is_valid.shape != size[::-1]:
             raise InputError(
                 f'Picture {frame} of {scene.name} is {size[0]} x {size[1]} pixels, and its truth '

@@ -1,7 +1,8 @@
 """Running a network over pictures of one scene, as the benchmark does: view 0 is the reference."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import repeat
 
 from da3_ros.engine.preprocess import preprocess
 from da3_ros.engine.runner import EagerRunner, WindowView
@@ -52,7 +53,7 @@ class SceneNetwork:
 
     def infer(
         self,
-        pictures: Sequence[np.ndarray],
+        pictures: Iterable[np.ndarray],
         world_from_camera: np.ndarray | None = None,
         intrinsics: np.ndarray | None = None,
     ) -> Inferred:
@@ -82,7 +83,7 @@ class SceneNetwork:
 
     def gaussians(
         self,
-        pictures: Sequence[np.ndarray],
+        pictures: Iterable[np.ndarray],
         world_from_camera: np.ndarray,
         intrinsics: np.ndarray,
     ) -> tuple[Gaussians, Sim3]:
@@ -107,21 +108,18 @@ class SceneNetwork:
 
     def _views(
         self,
-        pictures: Sequence[np.ndarray],
+        pictures: Iterable[np.ndarray],
         world_from_camera: np.ndarray | None,
         intrinsics: np.ndarray | None,
     ) -> tuple[list[WindowView], list[tuple[int, int, int, int]]]:
         """Return views of one size, the smallest, and what is cut off each at left, top, ..."""
-        given = [None] * len(pictures) if intrinsics is None else intrinsics
-        poses = [None] * len(pictures) if world_from_camera is None else world_from_camera
-        seen = [
-            preprocess(rgb, self.resolution, intrinsics=k)
-            for rgb, k in zip(pictures, given, strict=True)
-        ]
+        given = repeat(None) if intrinsics is None else intrinsics
+        poses = repeat(None) if world_from_camera is None else world_from_camera
+        seen = [preprocess(rgb, self.resolution, intrinsics=k) for rgb, k in zip(pictures, given)]
         height = min(s.image.shape[1] for s in seen)
         width = min(s.image.shape[2] for s in seen)
         views, borders = [], []
-        for i, (one, pose) in enumerate(zip(seen, poses, strict=True)):
+        for i, (one, pose) in enumerate(zip(seen, poses)):
             top, left = (one.image.shape[1] - height) // 2, (one.image.shape[2] - width) // 2
             image = one.image[:, top : top + height, left : left + width].to(self._device)
             k = one.intrinsics

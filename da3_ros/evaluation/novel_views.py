@@ -54,7 +54,7 @@ def novel_view_scores(scene: Scene, contexts: int, network: SceneNetwork) -> dic
     if len(shown) < 2 or not targets or is_static(scene.world_from_camera[shown]):
         return {}
     gaussians, window_from_world = network.gaussians(
-        [scene.rgb(frame) for frame in shown],
+        (scene.rgb(frame) for frame in shown),
         scene.world_from_camera[shown],
         scene.intrinsics[shown],
     )

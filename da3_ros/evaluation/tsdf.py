@@ -37,7 +37,7 @@ class DepthView:
     ``depth`` (h, w) in the unit of the surface, not positive or not finite where there is none;
     ``size`` (width, height) of the picture, of which each pixel takes the depth at its place;
     ``intrinsics`` (3, 3) pixels of the picture; ``is_valid`` (height, width) bool, where the
-    picture's depth counts, None for everywhere.
+    picture's depth counts, None for everywhere; it is kept as bits, for pictures may be large.
     """
 
     depth: np.ndarray
@@ -46,12 +46,18 @@ class DepthView:
     world_from_camera: np.ndarray
     is_valid: np.ndarray | None = None
 
+    def __post_init__(self) -> None:
+        """Pack eight pixels of a row into a byte."""
+        if self.is_valid is not None:
+            object.__setattr__(self, 'is_valid', np.packbits(self.is_valid, axis=1))
+
     def at(self, column: np.ndarray, row: np.ndarray) -> np.ndarray:
         """Return the depth, 0 where there is none, of whole pixels within the picture."""
         height, width = self.depth.shape
         depth = self.depth[row * height // self.size[1], column * width // self.size[0]]
         if self.is_valid is not None:
-            depth = np.where(self.is_valid[row, column], depth, 0.0)
+            bit = self.is_valid[row, column >> 3] >> (7 - (column & 7)) & 1
+            depth = np.where(bit, depth, 0.0)
         return np.where(np.isfinite(depth), depth, 0.0)
 
     def points(self) -> np.ndarray:

@@ -40,6 +40,7 @@ class Knowing:
         self.told: np.ndarray | None = None
 
     def infer(self, pictures, world_from_camera=None, intrinsics=None) -> Inferred:
+        assert len(list(pictures)) == len(self.frames)
         self.told = world_from_camera
         true = self.scene.world_from_camera[self.frames]
         unit = 1.0 if world_from_camera is not None else GAUGE.scale
@@ -107,6 +108,7 @@ def test_dtu_is_scored_in_millimetres(tmp_path: Path) -> None:
     class Wall:
         def infer(self, pictures, world_from_camera=None, intrinsics=None) -> Inferred:
             """Return the depth of the wall at z = 2 m along each pixel's ray."""
+            assert len(list(pictures)) == len(frames)
             true = scene.world_from_camera[frames]
             row, column = np.mgrid[:42, :56]
             depth = []
