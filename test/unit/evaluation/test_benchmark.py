@@ -190,6 +190,7 @@ def test_contexts_are_far_apart_and_every_eighth_frame_is_a_target() -> None:
     assert targets == [4, 12]
     assert contexts == [0, 8, 16]
     assert len(split_frames(line, 100)[0]) == 15
+    assert len(set(split_frames(np.tile(np.eye(4), (17, 1, 1)), 5)[0])) == 5
 
 
 class Painter:
