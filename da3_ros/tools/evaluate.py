@@ -4,8 +4,9 @@
 Beside the network stand two ways to depth that look at no picture, under the same alignment: one
 depth everywhere ('constant'), and a floor 1.5 m below a level camera with a wall at 6 m ('floor').
 
-With ``--stream``, each source is one stream, and it is the trajectory and the map that count:
-``da3_ros.tools.evaluate_streams``.
+With ``--benchmark``, the data is a benchmark's in its own layout, and its protocol holds:
+``da3_ros.tools.evaluate_benchmark``. With ``--stream``, each source is one stream, and it is the
+trajectory and the map that count: ``da3_ros.tools.evaluate_streams``.
 """
 
 import argparse
@@ -15,8 +16,10 @@ from pathlib import Path
 from da3_ros.config import EngineConfig
 from da3_ros.errors import InputError
 from da3_ros.tools.answer import add_json_option, answer
+from da3_ros.tools.benchmark_options import add_benchmark_options, BENCHMARKS
 from da3_ros.tools.options import add_engine_options, changed, configured
 
+VIEWS = [1, 2, 4, 8]
 COLUMNS = {
     'method': 'depth by',
     'views': 'N',
@@ -62,15 +65,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='a trajectory in a made-up room, in TUM format or EuRoC states (.csv: of the body); '
         'for --simulate; repeat for more',
     )
+    where.add_argument(
+        '--benchmark',
+        choices=BENCHMARKS,
+        help='the visual geometry benchmark on such data; docs/benchmark.md says what it is',
+    )
     add_engine_options(parser)
     _add_stream_options(parser)
+    add_benchmark_options(parser)
     parser.add_argument(
-        '--views', type=int, nargs='+', default=[1, 2, 4, 8], help='views in a window'
+        '--views',
+        type=int,
+        nargs='+',
+        help='views in a window: 1 2 4 8, or at most 100 of a scene of a benchmark',
     )
     parser.add_argument(
         '--known-poses', action='store_true', help='also tell the network the true cameras'
     )
-    parser.add_argument('--windows', type=int, default=50, help='windows of synthetic scenes')
+    parser.add_argument(
+        '--windows', type=int, default=50, help='rendered scenes; windows of one on disk'
+    )
     parser.add_argument(
         '--pose-from', choices=('camera', 'rays'), default='camera', help='where poses come from'
     )
@@ -123,6 +137,10 @@ def run(arguments: argparse.Namespace) -> int:
         InputError: if options do not go together.
 
     """
+    if arguments.benchmark:
+        from da3_ros.tools.evaluate_benchmark import run_benchmark
+
+        return run_benchmark(arguments)
     if arguments.stream:
         from da3_ros.tools.evaluate_streams import run_streams
 
@@ -153,13 +171,14 @@ def _run_windows(arguments: argparse.Namespace) -> int:
     net = load_any_view(arguments.model, device)
     longer = arguments.resolution or net.config.resolution
     results = []
+    numbers = arguments.views or VIEWS
     if arguments.synthetic:
-        most = max(arguments.views)
+        most = max(numbers)
         sources = {'synthetic': synthetic_windows(arguments.windows, most, device)}
     else:
         sources = {}
     known_too = (False, True) if arguments.known_poses else (False,)
-    for views in arguments.views:
+    for views in numbers:
         if arguments.sequence:
             sources = {
                 path.name: sequence_windows(path, views, longer, device)

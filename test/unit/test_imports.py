@@ -18,7 +18,7 @@ LAYERS = {
     'frames_config': set(),
     'config': set(),
     'geometry': set(),
-    'evaluation': {'engine', 'geometry'},
+    'evaluation': {'engine', 'geometry', 'model'},
     'model': {'geometry'},
     'engine': {'geometry', 'model'},
     'training': {'evaluation', 'geometry', 'model'},

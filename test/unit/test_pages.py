@@ -215,7 +215,7 @@ def test_parameters_that_pages_name_exist() -> None:
     wrong = []
     for page in pages():
         for name in re.findall(r'`((?:%s)\.[a-z_]+)' % '|'.join(sorted(groups)), page.read_text()):
-            is_file = name.endswith(('.py', '.yaml', '.md'))
+            is_file = name.endswith(('.py', '.yaml', '.md', '.png'))
             if not is_file and name not in PARAMETERS:
                 wrong.append(f'{page.name}: {name}')
     assert wrong == []

@@ -1,0 +1,1 @@
+"""Readers of benchmarks: one file for each layout on disk, each a ``Dataset``."""
