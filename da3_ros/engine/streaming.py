@@ -12,17 +12,17 @@ from pathlib import Path
 from da3_ros.config import EngineConfig
 from da3_ros.engine.device import empty_cache, resolve_device
 from da3_ros.engine.device_faults import spares_memory
-from da3_ros.engine.frame import EngineStatus, Frame, KeyframePose, TrackingState, Update, View
+from da3_ros.engine.frame import EngineStatus, Frame, KeyframePose, TrackingState, Update
 from da3_ros.engine.graph_runner import GraphRunner, Progress
 from da3_ros.engine.intake import Intake, NewView
 from da3_ros.engine.map import Change
 from da3_ros.engine.map_cloud import Surface, surface
 from da3_ros.engine.map_file import save_map
 from da3_ros.engine.mapper import Mapper
-from da3_ros.engine.motion import MotionFilter
 from da3_ros.engine.networks import load_networks, MetricNetworkRunner
 from da3_ros.engine.placed_view import PlacedView
 from da3_ros.engine.placement import first_keyframe, place
+from da3_ros.engine.publication import Publication
 from da3_ros.engine.reconfiguration import check_change
 from da3_ros.engine.registration import check_finite, refine, register, Registration
 from da3_ros.engine.runner import Runner, WindowPrediction
@@ -92,6 +92,7 @@ class StreamingEngine:
         self._mapper = Mapper(config, lambda view: self._runner.describe(view))
         self._tracking = Tracking()
         self._scales = PartScales(self._new_scale)
+        self._publication = Publication(self._scales)
         self.reset()
 
     @property
@@ -112,7 +113,7 @@ class StreamingEngine:
         self._tracking.clear()
         self._scales.clear()
         self._last: PlacedView | None = None
-        self._motions: dict[str, MotionFilter] = {}
+        self._publication.clear()
         self._untold: list[str] = []
         self._reset_reason = ''
         self._status = EngineStatus(window_shrunk_to=self._mapper.shrunk_to)
@@ -216,7 +217,7 @@ class StreamingEngine:
         notices.append(
             self._scale.observe([p.keyframe for p in placed], [p.keyframe for p in kept])
         )
-        views = self._published(placed, kept)
+        views = self._publication.views(placed, kept, self._mapper.part, self._mapper.is_adrift)
         clock.lap('scale')
         self._intake.accept(frames)
         self._last = placed[0]
@@ -242,21 +243,6 @@ class StreamingEngine:
             reset_reason=reset_reason,
             notice='. '.join(filter(None, notices)),
         )
-
-    def _published(
-        self, placed: Sequence[PlacedView], kept: Sequence[PlacedView]
-    ) -> tuple[View, ...]:
-        """Return the new views in the scale that everything is published in."""
-        scale = self._scale.status
-        spread = scale.spread if scale.is_metric else 0.0
-        scaled_from_map = self._scales.scaled_from_map(self._mapper.part)
-        is_adrift = self._mapper.is_adrift
-        views = []
-        for view in placed:
-            motion = self._motions.setdefault(view.keyframe.view.camera, MotionFilter())
-            placing = scaled_from_map, self._scales.origin, spread
-            views.append(view.steadied(motion).published(*placing, view in kept, is_adrift))
-        return tuple(views)
 
     def _company(self, newest: Sequence[NewView]) -> Company:
         """Return who goes with new views; nobody where a map, or a part of it, begins."""
@@ -308,14 +294,14 @@ class StreamingEngine:
             self._scales.origin = placed[0].keyframe.map_from_camera[:3, 3]
             return
         before = self._scale.scale
-        self._motions.clear()
+        self._publication.clear()
         self._scales.begin(self._mapper.begin_part(), before, self._mapper.map.parts)
 
     def _find(self, company: Company) -> str:
         """Go on from where a lost view was found; returns what to tell of it."""
         if company.is_recollected:
             self._mapper.settle(company)
-            self._motions.clear()
+            self._publication.clear()
             return 'Tracking goes on: a place is known again'
         if not company.known and self._last is not None:
             return 'Tracking was lost: another part of the map begins'
@@ -332,7 +318,7 @@ class StreamingEngine:
         """Let the scale follow a correction of the map; returns what to tell of it."""
         if change is None:
             return ''
-        self._motions.clear()  # where cameras are has changed without their moving
+        self._publication.clear()  # where cameras are has changed without their moving
         if change.joined is None:
             self._scale.resize(change.log_size)
         else:
