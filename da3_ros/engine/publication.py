@@ -1,11 +1,13 @@
 """What leaves the engine of new views: steadied by motion, in the one scale of everything."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from da3_ros.engine.frame import View
 from da3_ros.engine.motion import MotionFilter
-from da3_ros.engine.placed_view import PlacedView
+from da3_ros.engine.placed_view import PlacedView, RigPlace
 from da3_ros.engine.scale import PartScales
+from da3_ros.engine.scale.depths import median_depth
 
 
 class Publication:
@@ -19,6 +21,7 @@ class Publication:
     def clear(self) -> None:
         """Forget how cameras moved: they are elsewhere in the map now without having moved."""
         self._motions: dict[str, MotionFilter] = {}
+        self._rigs: dict[str, MotionFilter] = {}
 
     def views(
         self,
@@ -35,10 +38,30 @@ class Publication:
         scale = self._scales[part].status
         spread = scale.spread if scale.is_metric else 0.0
         placing = self._scales.scaled_from_map(part), self._scales.origin, spread
+        unit = 1.0 / scale.scale if scale.is_metric else None
         return tuple(
-            self._steadied(view).published(*placing, view in kept, is_adrift) for view in placed
+            steadied.published(*placing, view in kept, is_adrift)
+            for view, steadied in zip(placed, self._steadied(placed, unit), strict=True)
         )
 
-    def _steadied(self, view: PlacedView) -> PlacedView:
-        motion = self._motions.setdefault(view.keyframe.view.camera, MotionFilter())
-        return view.steadied(motion)
+    def _steadied(self, placed: Sequence[PlacedView], unit: float | None) -> list[PlacedView]:
+        """Return the views where motion makes them likely to be; those of a rig stay rigid."""
+        aboard = [view for view in placed if view.rig is not None]
+        rig = self._steadied_rig(aboard, unit) if aboard else None
+        steadied = []
+        for view in placed:
+            if view.rig is None:
+                motion = self._motions.setdefault(view.keyframe.view.camera, MotionFilter())
+                steadied.append(view.steadied(motion))
+            else:
+                steadied.append(view.on(rig))
+        return steadied
+
+    def _steadied_rig(self, aboard: Sequence[PlacedView], unit: float | None) -> RigPlace:
+        """Return where the rig is likely to be, with the map's metre as it is by now."""
+        rig = aboard[0].rig
+        rig = rig if unit is None else replace(rig, unit=unit)
+        if max(len(view.shared) for view in aboard) < 2:
+            return rig
+        motion = self._rigs.setdefault(rig.frame, MotionFilter())
+        return rig.steadied(motion, median_depth(aboard[0].keyframe.depth))

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from da3_ros.config import EngineConfig
+from da3_ros.engine.camera_groups import register_cameras
 from da3_ros.engine.device import empty_cache, resolve_device
 from da3_ros.engine.device_faults import spares_memory
 from da3_ros.engine.frame import EngineStatus, Frame, KeyframePose, TrackingState, Update
@@ -24,7 +25,8 @@ from da3_ros.engine.placed_view import PlacedView
 from da3_ros.engine.placement import first_keyframe, place
 from da3_ros.engine.publication import Publication
 from da3_ros.engine.reconfiguration import check_change
-from da3_ros.engine.registration import check_finite, refine, register, Registration
+from da3_ros.engine.registration import check_finite, refine, Registration
+from da3_ros.engine.rigging import Rigging
 from da3_ros.engine.runner import Runner, WindowPrediction
 from da3_ros.engine.scale import make_sources, MapScale, MetricRunner, PartScales, Robot
 from da3_ros.engine.stage_clock import StageClock
@@ -91,6 +93,7 @@ class StreamingEngine:
         self._intake = Intake(self.device, resolution, config.max_stamp_jump_s)
         self._mapper = Mapper(config, lambda view: self._runner.describe(view))
         self._tracking = Tracking()
+        self._rigging = Rigging(robot)
         self._scales = PartScales(self._new_scale)
         self._publication = Publication(self._scales)
         self.reset()
@@ -111,6 +114,7 @@ class StreamingEngine:
         self._mapper.clear()
         self._intake.clear()
         self._tracking.clear()
+        self._rigging.clear()
         self._scales.clear()
         self._last: PlacedView | None = None
         self._publication.clear()
@@ -207,16 +211,17 @@ class StreamingEngine:
         refines = bool(company.known) and registration.inliers >= _MIN_INLIERS_TO_REFINE
         if refines:
             refine(company.known, prediction, registration)
+            self._rigging.straighten(company.known, self._scale.status)
         clock.lap('registration')
         changes = refines or not company.known
-        kept = [p for p in placed if changes and self._mapper.keep(p, company.known)]
+        sure = [p for p in placed if changes and not p.is_carried]
+        kept = [p for p in sure if self._mapper.keep(p, company.known)]
         self._mapper.look_around()
         self._mapper.look_at_guests(company, prediction, registration, placed[0])
         clock.lap('keyframes')
         scale_before = self._scale.scale
-        notices.append(
-            self._scale.observe([p.keyframe for p in placed], [p.keyframe for p in kept])
-        )
+        measured = [p.as_measured for p in placed if not p.is_carried]
+        notices.append(self._scale.observe(measured, [p.keyframe for p in kept]))
         views = self._publication.views(placed, kept, self._mapper.part, self._mapper.is_adrift)
         clock.lap('scale')
         self._intake.accept(frames)
@@ -231,6 +236,7 @@ class StreamingEngine:
             **self._scale.status.engine_fields,
             registration_inliers=registration.inliers,
             window_shrunk_to=self._mapper.shrunk_to,
+            **self._rigging.status.engine_fields(self._scale.scale),
             stage_ms=clock.stage_ms,
         )
         reset_reason, self._reset_reason = self._reset_reason, ''
@@ -272,16 +278,18 @@ class StreamingEngine:
         if pose is not None and before is not None:  # in metres, and the map is not
             pose = self._scales.scaled_from_map(self._mapper.part).inverse().apply_to_pose(pose)
         anchors = company.known or [first_keyframe(newest[0], prediction, before, pose)]
-        registration = register(prediction, list(enumerate(anchors)))
-        self._tracking.check_agreement(registration.inliers)
+        registration = register_cameras(prediction, anchors, self._rigging.is_rigid)
         placed = [
             place(new, len(company) + i, prediction, registration, company.known)
             for i, new in enumerate(newest)
         ]
+        placed = self._rigging.settle(
+            placed, registration, company.known, self._scale.status, self._tracking.holds
+        )
         if company.known:
             placed = self._tracking.check(placed)
         else:
-            self._tracking.check_first(placed[0])
+            placed = self._tracking.check_first(placed)
             self._start_part(prediction.depth[0], placed)
         for view in placed:
             view.keyframe.part = self._mapper.part
@@ -294,14 +302,14 @@ class StreamingEngine:
             self._scales.origin = placed[0].keyframe.map_from_camera[:3, 3]
             return
         before = self._scale.scale
-        self._publication.clear()
+        self._unsettle()
         self._scales.begin(self._mapper.begin_part(), before, self._mapper.map.parts)
 
     def _find(self, company: Company) -> str:
         """Go on from where a lost view was found; returns what to tell of it."""
         if company.is_recollected:
             self._mapper.settle(company)
-            self._publication.clear()
+            self._unsettle()
             return 'Tracking goes on: a place is known again'
         if not company.known and self._last is not None:
             return 'Tracking was lost: another part of the map begins'
@@ -318,12 +326,17 @@ class StreamingEngine:
         """Let the scale follow a correction of the map; returns what to tell of it."""
         if change is None:
             return ''
-        self._publication.clear()  # where cameras are has changed without their moving
+        self._unsettle()
         if change.joined is None:
             self._scale.resize(change.log_size)
         else:
             self._scales.forget(change.joined)
         return change.notice
+
+    def _unsettle(self) -> None:
+        """Forget motion: where cameras are has changed without their moving."""
+        self._publication.clear()
+        self._rigging.unsettle()
 
     def _new_scale(self) -> MapScale:
         """Return the scale of a part of the map of which nothing is known."""

@@ -1,12 +1,11 @@
 """Whether a new view is where it was placed: the difference between tracking and being lost."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from da3_ros.engine.placed_view import PlacedView
 from da3_ros.errors import RegistrationError
 
-# Of a window that the network could not relate to the map, less than this agrees with it.
-_MIN_INLIERS = 0.1
 # A view hangs together with the map when the keyframe that shares most with it sees so much of
 # it, agrees about so much of that, and the network is so sure of it, of what is usual.
 _FOLLOWED = (0.05, 0.35, 0.05)
@@ -51,27 +50,24 @@ class Tracking:
         self.lost += 1
         self._waited += 1
 
-    @staticmethod
-    def check_agreement(inliers: float) -> None:
-        """Raise ``RegistrationError`` when hardly any of a window agrees with the map."""
-        if inliers < _MIN_INLIERS:
-            raise RegistrationError(
-                f'{100 * inliers:.0f} % of the window agrees with the map; expected at least '
-                f'{100 * _MIN_INLIERS:.0f} %.'
-            )
+    def holds(self, view: PlacedView) -> bool:
+        """Tell whether a view hangs together with the keyframes that it was placed by."""
+        inside, agreeing, certain = self._asked()
+        return _is_obvious(view) or _holds(view, inside, agreeing, certain)
 
     def check(self, views: Sequence[PlacedView]) -> list[PlacedView]:
         """
         Take in views that were placed by keyframes, and return those that hold; one is enough.
 
+        Those that do not, but belong to a rig of which another camera holds, come last.
+
         Raises:
             RegistrationError: if none does: it was placed, but where is not known.
 
         """
-        inside, agreeing, certain = _FOUND_AGAIN if self.is_lost else _FOLLOWED
-        least = certain * self._usual
-        holds = [_is_obvious(v) or _holds(v, inside, agreeing, least) for v in views]
-        if not any(holds):
+        held = [view for view in views if self.holds(view)]
+        if not held:
+            inside, agreeing, least = self._asked()
             best = max(views, key=lambda v: v.sight.inside * v.sight.agreeing)
             raise RegistrationError(
                 f'The map sees {100 * best.sight.inside:.0f} % of the new view and agrees about '
@@ -79,15 +75,25 @@ class Tracking:
                 f'{best.certainty:.2g} sure of it; expected at least {100 * inside:.0f} %, '
                 f'{100 * agreeing:.0f} % and {least:.2g}.'
             )
-        held = [view for view, is_held in zip(views, holds, strict=True) if is_held]
+        others = [view for view in views if view.rig is not None and view not in held]
         for view in held:
-            self._learn(view)
+            if not view.is_carried:
+                self._learn(view)
         self._hold()
-        return held
+        held = [replace(view, is_carried=False) if view.is_carried else view for view in held]
+        return [*held, *others]
 
-    def check_first(self, view: PlacedView) -> None:
+    def _asked(self) -> tuple[float, float, float]:
+        """Return what a view must reach: what is seen of it, agrees, and how sure of it."""
+        inside, agreeing, certain = _FOUND_AGAIN if self.is_lost else _FOLLOWED
+        return inside, agreeing, certain * self._usual
+
+    def check_first(self, views: Sequence[PlacedView]) -> list[PlacedView]:
         """
-        Take in a view that begins a map or a part of it.
+        Take in the views that begin a map or a part of it, and return those that do.
+
+        The first one does; others that the network is hardly sure of beside it share nothing with
+        it, and may be anywhere.
 
         When the lights have just come back, the place may well be known: nothing is begun then
         before it was looked for.
@@ -97,6 +103,7 @@ class Tracking:
                 say, or saw nothing before.
 
         """
+        view = views[0]
         if view.certainty < _MIN_FIRST * self._usual:
             self._usual *= _RELENT
             self._is_dark = True
@@ -113,6 +120,8 @@ class Tracking:
             )
         self._learn(view)
         self._hold()
+        least = _FOLLOWED[2] * view.certainty
+        return [other for other in views if other is view or other.certainty >= least]
 
     def _learn(self, view: PlacedView) -> None:
         """Take in how sure the network is of a view that is well placed."""

@@ -10,7 +10,7 @@ Shapes: V views, H W network image.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 import zlib
 
@@ -108,15 +108,16 @@ class NetworkSimulator:
         truth: Truth,
         noise: Noise = Noise(),
         seed: int = 0,
-        blackouts: Sequence[tuple[int, int]] = (),
+        blackouts: Sequence[tuple[int, int]] | Mapping[str, Sequence[tuple[int, int]]] = (),
     ) -> None:
         """
         Take the truth, how wrong to be about it, and the seed of all that is drawn.
 
-        ``blackouts`` are pairs of stamps, first and last, between which a camera sees nothing:
-        then all that is said of a view is made up, with hardly any confidence.
+        ``blackouts`` are pairs of stamps, first and last, between which cameras see nothing, all
+        of them or those that are named: then all that is said of a view is made up, with hardly
+        any confidence.
         """
-        self.truth, self.noise, self.blackouts = truth, noise, tuple(blackouts)
+        self.truth, self.noise, self.blackouts = truth, noise, blackouts
         self._seed = seed
         self._rng = np.random.default_rng(seed)
         self._sight = Sight(truth)
@@ -163,7 +164,9 @@ class NetworkSimulator:
         return _unit(shown + self.noise.place * error)
 
     def _is_black(self, view: WindowView) -> bool:
-        return any(first <= view.stamp_ns <= last for first, last in self.blackouts)
+        spans = self.blackouts
+        spans = spans.get(view.camera, ()) if isinstance(spans, Mapping) else spans
+        return any(first <= view.stamp_ns <= last for first, last in spans)
 
     def _guesses(self, views: Sequence[WindowView]) -> list[Guess]:
         """Return what is made of each view, the related ones in the world as it is."""

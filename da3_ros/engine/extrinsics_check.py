@@ -1,0 +1,75 @@
+"""Whether extrinsics are right: what images say of a camera's place on its rig, set after set."""
+
+from dataclasses import dataclass
+
+from da3_ros.geometry.transforms import invert
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+# Sets that must have been seen before anything is said, and over which the mean goes.
+_MIN_SETS = 5
+_MEMORY = 20
+# What images and TF may differ by, on the mean: in errors of a single view, and at least so many
+# degrees, and so large a share of the distance to the scene.
+_ERRORS = 4.0
+_DEGREES = 2.0
+_SHARE = 0.05
+# A camera is trusted again once it is nearer than this share of that.
+_FORGIVEN = 0.5
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How far a camera may be from its place: ``radians`` and ``metres``."""
+
+    radians: float
+    metres: float
+
+    @classmethod
+    def of(cls, sigma: np.ndarray, unit: float, distance: float) -> 'Tolerance':
+        """Return it for errors ``sigma`` (2,) of a view and what it sees, both in the map."""
+        return cls(
+            max(_ERRORS * float(sigma[1]), float(np.radians(_DEGREES))),
+            max(_ERRORS * float(sigma[0]), _SHARE * distance) / unit,
+        )
+
+
+class ExtrinsicsCheck:
+    """
+    The mean of where images have a camera, seen from where TF has it.
+
+    Errors of a network differ from view to view; a mean that stays far from nothing is an error of
+    the extrinsics, or of the clock of one camera.
+    """
+
+    def __init__(self) -> None:
+        """Suspect nothing."""
+        self._sets = 0
+        self._turned = np.zeros(3)
+        self._off_m = np.zeros(3)
+        self.is_wrong = False
+
+    def update(
+        self, expected: np.ndarray, measured: np.ndarray, unit: float, tolerance: Tolerance
+    ) -> None:
+        """Take in where TF and images have the camera (4, 4) in the map, of ``unit`` a metre."""
+        difference = invert(expected) @ measured
+        self._sets += 1
+        weight = 1.0 / min(self._sets, _MEMORY)
+        turned = Rotation.from_matrix(difference[:3, :3]).as_rotvec()
+        self._turned += weight * (turned - self._turned)
+        self._off_m += weight * (difference[:3, 3] / unit - self._off_m)
+        allowed = _FORGIVEN if self.is_wrong else 1.0
+        is_far = (
+            np.linalg.norm(self._turned) > allowed * tolerance.radians
+            or np.linalg.norm(self._off_m) > allowed * tolerance.metres
+        )
+        self.is_wrong = bool(is_far) and self._sets >= _MIN_SETS
+
+    def sentence(self, camera: str) -> str:
+        """Return what is wrong with the extrinsics of a camera."""
+        degrees, metres = np.degrees(np.linalg.norm(self._turned)), np.linalg.norm(self._off_m)
+        return (
+            f"TF puts the camera '{camera}' {degrees:.1f} deg and {metres:.2g} m from where the "
+            'images of the rig do; it is left out of the rig'
+        )

@@ -1,0 +1,266 @@
+"""
+What several cameras have to do with each other: that they are one rig, as far as TF says so.
+
+The views of a set are placed by their window one by one. Here they become one rigid body: its pose
+is what their votes agree on, a camera that was put anywhere goes along with the others, and one
+whose extrinsics images speak against is left alone.
+
+Shapes: N views of a set.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from da3_ros.engine.extrinsics_check import ExtrinsicsCheck, Tolerance
+from da3_ros.engine.joint_scale import CENTRE_SIGMA
+from da3_ros.engine.keyframes import Keyframe
+from da3_ros.engine.placed_view import PlacedView, RigPlace
+from da3_ros.engine.pose_fit import ROTATION_SIGMA
+from da3_ros.engine.registration import Registration
+from da3_ros.engine.rig_pose import aboard, fit_rig, RigFit, RigSeat
+from da3_ros.engine.scale.depths import median_depth
+from da3_ros.engine.scale.map_scale import ScaleStatus
+from da3_ros.engine.scale.robot import Robot
+from da3_ros.geometry.transforms import invert, rotation_angle_deg
+import numpy as np
+
+# A vote counts in full with so large a share of the best certainty of a set, and for a view of
+# which the map sees so much; for one of which it sees nothing, a tenth.
+_CERTAIN = 0.1
+_SEEN = 0.3
+_UNSEEN = 0.1
+# Sets that the unit of a map without metres is averaged over.
+_MEMORY = 30
+
+Holds = Callable[[PlacedView], bool]
+
+
+@dataclass(frozen=True)
+class RigStatus:
+    """What is reported of the newest set; fields mean what ``EngineStatus`` says."""
+
+    cameras: int = 0
+    outvoted: int = 0
+    rotation_error_deg: float = float('nan')
+    translation_error: float = float('nan')
+    problem: str = ''
+
+    def engine_fields(self, scale: float) -> dict[str, object]:
+        """Return the fields of ``EngineStatus``, lengths times ``scale``."""
+        return {
+            'rig_cameras': self.cameras,
+            'rig_outvoted': self.outvoted,
+            'rig_rotation_error_deg': self.rotation_error_deg,
+            'rig_translation_error': scale * self.translation_error,
+            'rig_problem': self.problem,
+        }
+
+
+class Rigging:
+    """Makes the views of a set one rig; remembers what the stream told of the extrinsics."""
+
+    def __init__(self, robot: Robot | None) -> None:
+        """Take who knows the extrinsics."""
+        self._robot = robot
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget the stream."""
+        self._cameras: list[str] = []  # in the order in which they first came
+        self._checks: dict[str, ExtrinsicsCheck] = {}
+        self.status = RigStatus()
+        self.unsettle()
+
+    @property
+    def is_rigid(self) -> bool:
+        """Whether the newest set was placed as one rig of two cameras or more."""
+        return self.status.cameras > 1
+
+    def unsettle(self) -> None:
+        """Forget how large the map is: it has been corrected, or another part of it begins."""
+        self._unit: float | None = None
+        self._units = 0
+        self._distance = 0.0
+
+    def settle(
+        self,
+        placed: Sequence[PlacedView],
+        registration: Registration,
+        known: Sequence[Keyframe],
+        scale: ScaleStatus,
+        holds: Holds,
+    ) -> list[PlacedView]:
+        """
+        Return the views of a set, those of a rig where it has them; ``status`` tells of it.
+
+        ``scale`` is what is known of the map's, ``holds`` says whether a view hangs together with
+        the map by itself. Views whose camera is not connected in TF stay as they are.
+        """
+        self.status = RigStatus(problem=self._problem())
+        names = [view.keyframe.view.camera for view in placed]
+        self._cameras += [name for name in names if name not in self._cameras]
+        if self._robot is None or len(self._cameras) < 2:
+            return list(placed)
+        frame, seats = self._seats(placed)
+        voters = [i for i, name in enumerate(names) if name in seats and not self._is_wrong(name)]
+        unit = 1.0 / scale.scale if scale.is_metric else self._unit
+        if not voters or (len(voters) == 1 and unit is None):
+            return list(placed)
+        self._distance = median_depth(placed[0].keyframe.depth)
+        sigma = self._sigma(registration)
+        fit = fit_rig(
+            np.stack([placed[i].map_from_camera for i in voters]),
+            np.stack([seats[names[i]].rig_from_camera for i in voters]),
+            _trust([placed[i] for i in voters], bool(known)),
+            sigma,
+            unit,
+        )
+        if fit is None or (not known and (0 not in voters or fit.is_outvoted[0])):
+            return list(placed)
+        self._learn_unit(fit.unit)
+        if not known:  # the first view is where the map begins, whatever the others say
+            first = aboard(np.eye(4), seats[names[0]].rig_from_camera, fit.unit)
+            fit = replace(fit, map_from_rig=placed[0].map_from_camera @ invert(first))
+        covariance = registration.fit.gauge_covariance(fit.map_from_rig)
+        covariance = covariance + _own_covariance(registration, fit)
+        stamp_ns = placed[0].keyframe.view.stamp_ns
+        rig = RigPlace(frame, stamp_ns, fit.map_from_rig, covariance, fit.unit)
+        outvoted = {names[i] for i, is_out in zip(voters, fit.is_outvoted, strict=True) if is_out}
+        tolerance = Tolerance.of(sigma, fit.unit, self._distance)
+        settled = []
+        for name, view in zip(names, placed, strict=True):
+            seat = seats.get(name)
+            if seat is not None:
+                view = self._seated(view, rig, seat, name in outvoted, known, holds, tolerance)
+            settled.append(view)
+        self._report(settled, outvoted)
+        return settled
+
+    def straighten(self, known: Sequence[Keyframe], scale: ScaleStatus) -> None:
+        """Make keyframes of one set a rigid rig again, after each was refined by itself."""
+        unit = 1.0 / scale.scale if scale.is_metric else self._unit
+        sets: dict[int, list[Keyframe]] = {}
+        for keyframe in known:
+            if keyframe.seat is not None:
+                sets.setdefault(keyframe.seat.stamp_ns, []).append(keyframe)
+        sigma = np.array([CENTRE_SIGMA * self._distance, ROTATION_SIGMA])
+        for members in sets.values():
+            if len(members) < 2 or unit is None or not self._distance > 0:
+                continue
+            on_rig = np.stack([member.seat.rig_from_camera for member in members])
+            looks = np.array([member.observations for member in members])
+            poses = np.stack([member.map_from_camera for member in members])
+            fit = fit_rig(poses, on_rig, looks / (looks + 1.0), sigma, unit)
+            if fit is None:
+                continue
+            for member, is_out, seat in zip(members, fit.is_outvoted, on_rig, strict=True):
+                if not is_out:
+                    member.map_from_camera = aboard(fit.map_from_rig, seat, unit)
+
+    def _seats(self, placed: Sequence[PlacedView]) -> tuple[str, Mapping[str, RigSeat]]:
+        """Return the camera whose frame is the rig's, and the seats of those that TF connects."""
+        views = [view.keyframe.view for view in placed]
+        stamp_ns = views[0].stamp_ns
+        best: tuple[str, dict[str, RigSeat]] = '', {}
+        for frame in self._cameras:
+            seats = {}
+            for view in views:
+                if (view.camera, view.stamp_ns) == (frame, stamp_ns):
+                    pose = np.eye(4)
+                else:
+                    pose = self._robot.camera_from_other(
+                        frame, stamp_ns, view.camera, view.stamp_ns
+                    )
+                if pose is not None:
+                    seats[view.camera] = RigSeat(stamp_ns, pose)
+            if len(seats) > len(best[1]):
+                best = frame, seats
+            if len(seats) == len(views):
+                break
+        return best
+
+    def _sigma(self, registration: Registration) -> np.ndarray:
+        """Return the expected errors of a view: of its centre in map units, and direction, rad."""
+        usual = [CENTRE_SIGMA * self._distance, ROTATION_SIGMA]
+        found = [registration.fit.centre**0.5, registration.fit.direction**0.5]
+        return np.maximum(usual, found)
+
+    def _seated(
+        self,
+        view: PlacedView,
+        rig: RigPlace,
+        seat: RigSeat,
+        is_outvoted: bool,
+        known: Sequence[Keyframe],
+        holds: Holds,
+        tolerance: Tolerance,
+    ) -> PlacedView:
+        """Return a view where its rig has it, unless it has good reasons to be elsewhere."""
+        camera = view.keyframe.view.camera
+        seated = view.seated(rig, seat)
+        is_wrong = self._is_wrong(camera)
+        if is_outvoted or is_wrong:
+            carried = seated.carried(known)
+            is_elsewhere = bool(known) and holds(view) and _worth(view) >= _worth(carried)
+            if not is_elsewhere:
+                return view if is_wrong else carried
+        check = self._checks.setdefault(camera, ExtrinsicsCheck())
+        check.update(seated.map_from_camera, view.map_from_camera, rig.unit, tolerance)
+        return view if is_outvoted or is_wrong else seated
+
+    def _is_wrong(self, camera: str) -> bool:
+        return camera in self._checks and self._checks[camera].is_wrong
+
+    def _problem(self) -> str:
+        """Return what is wrong with extrinsics."""
+        wrong = [check.sentence(name) for name, check in self._checks.items() if check.is_wrong]
+        return '. '.join(wrong)
+
+    def _learn_unit(self, unit: float) -> None:
+        """Average how long a metre is in the map."""
+        self._units = min(self._units + 1, _MEMORY)
+        before = self._unit or unit
+        self._unit = before * (unit / before) ** (1.0 / self._units)
+
+    def _report(self, settled: Sequence[PlacedView], outvoted: set[str]) -> None:
+        """Make the status of a set."""
+        aboard_rig = [view for view in settled if view.rig is not None]
+        voted = [view for view in aboard_rig if not view.is_carried]
+        turned = off = float('nan')
+        if len(voted) > 1:
+            measured = np.stack([view.measured.map_from_camera for view in voted])
+            believed = np.stack([view.keyframe.map_from_camera for view in voted])
+            between = invert(believed) @ measured
+            angles = rotation_angle_deg(between[:, :3, :3])
+            turned = float(np.sqrt(np.mean(angles**2)))
+            off = float(np.sqrt(np.mean(np.sum(between[:, :3, 3] ** 2, axis=1))))
+        self.status = RigStatus(
+            cameras=len(aboard_rig),
+            outvoted=len(aboard_rig) - len(voted),
+            rotation_error_deg=turned,
+            translation_error=off,
+            problem=self._problem(),
+        )
+
+
+def _trust(placed: Sequence[PlacedView], is_mapped: bool) -> np.ndarray:
+    """Return the weight of each view's vote (N,); all are alike where nothing is known."""
+    certainty = np.array([view.certainty for view in placed])
+    best = np.nanmax(certainty) if np.isfinite(certainty).any() else 1.0
+    trust = np.nan_to_num(certainty / (certainty + _CERTAIN * best), nan=0.0).clip(1e-3)
+    if is_mapped:
+        seen = np.array([min(view.sight.inside / _SEEN, 1.0) for view in placed])
+        agreeing = np.array([view.sight.agreeing for view in placed])
+        trust = trust * (_UNSEEN + (1.0 - _UNSEEN) * seen * agreeing)
+    return trust
+
+
+def _own_covariance(registration: Registration, fit: RigFit) -> np.ndarray:
+    """Return the covariance (6, 6) that is left of the views' own errors when so many vote."""
+    own = np.repeat([registration.fit.centre, registration.fit.direction], 3)
+    return np.diag(own) * fit.level / max(float(fit.agreement.sum()), 1.0)
+
+
+def _worth(view: PlacedView) -> float:
+    """Return how much of a view the map sees and agrees about."""
+    return view.sight.inside * view.sight.agreeing
