@@ -14,6 +14,8 @@ _MEMORY = 20
 _ERRORS = 4.0
 _DEGREES = 2.0
 _SHARE = 0.05
+# Share of the mean square that the square of the mean must be: errors that are alike each time.
+_ALIKE = 0.5
 # A camera is trusted again once it is nearer than this share of that.
 _FORGIVEN = 0.5
 
@@ -47,6 +49,7 @@ class ExtrinsicsCheck:
         self._sets = 0
         self._turned = np.zeros(3)
         self._off_m = np.zeros(3)
+        self._squares = np.zeros(2)
         self.is_wrong = False
 
     def update(
@@ -57,14 +60,15 @@ class ExtrinsicsCheck:
         self._sets += 1
         weight = 1.0 / min(self._sets, _MEMORY)
         turned = Rotation.from_matrix(difference[:3, :3]).as_rotvec()
+        off_m = difference[:3, 3] / unit
         self._turned += weight * (turned - self._turned)
-        self._off_m += weight * (difference[:3, 3] / unit - self._off_m)
+        self._off_m += weight * (off_m - self._off_m)
+        self._squares += weight * (np.array([turned @ turned, off_m @ off_m]) - self._squares)
         allowed = _FORGIVEN if self.is_wrong else 1.0
-        is_far = (
-            np.linalg.norm(self._turned) > allowed * tolerance.radians
-            or np.linalg.norm(self._off_m) > allowed * tolerance.metres
-        )
-        self.is_wrong = bool(is_far) and self._sets >= _MIN_SETS
+        means = np.array([np.linalg.norm(self._turned), np.linalg.norm(self._off_m)])
+        is_far = means > allowed * np.array([tolerance.radians, tolerance.metres])
+        is_alike = means**2 > _ALIKE * self._squares
+        self.is_wrong = bool((is_far & is_alike).any()) and self._sets >= _MIN_SETS
 
     def sentence(self, camera: str) -> str:
         """Return what is wrong with the extrinsics of a camera."""

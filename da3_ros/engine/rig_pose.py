@@ -24,7 +24,7 @@ import numpy as np
 
 # A camera that agrees less is outvoted: its errors are three times what is usual, or more.
 _OUTVOTED = 0.25
-# Squared errors that may be usual, in those expected: a poor network, but one that knows the views.
+# Squared errors that may be usual, in those expected: of a poor network that knows the views.
 _MAX_USUAL = 100.0
 # Share of the votes that must be for a pose: of two that differ and are much alike, none is.
 _MAJORITY = 0.55

@@ -8,7 +8,7 @@ whose extrinsics images speak against is left alone.
 Shapes: N views of a set.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from da3_ros.engine.extrinsics_check import ExtrinsicsCheck, Tolerance
@@ -29,6 +29,11 @@ import numpy as np
 _CERTAIN = 0.1
 _SEEN = 0.3
 _UNSEEN = 0.1
+# A view is sure of itself with so large a share of the best certainty of its set.
+_SURE = 0.2
+# Sets without a majority, more than with one, after which TF is not believed; and how many of the
+# past are counted.
+_DIVIDED, _COUNTED = 5, 15
 # Sets that the unit of a map without metres is averaged over.
 _MEMORY = 30
 
@@ -68,6 +73,7 @@ class Rigging:
         """Forget the stream."""
         self._cameras: list[str] = []  # in the order in which they first came
         self._checks: dict[str, ExtrinsicsCheck] = {}
+        self._divided = 0
         self.status = RigStatus()
         self.unsettle()
 
@@ -75,6 +81,15 @@ class Rigging:
     def is_rigid(self) -> bool:
         """Whether the newest set was placed as one rig of two cameras or more."""
         return self.status.cameras > 1
+
+    def measured(self, placed: Sequence[PlacedView]) -> list[Keyframe]:
+        """Return the views that may say how large the map is, where their window had them."""
+        trusted = [
+            view.as_measured
+            for view in placed
+            if not view.is_carried and not self._is_wrong(view.keyframe.view.camera)
+        ]
+        return trusted or [placed[0].as_measured]
 
     def unsettle(self) -> None:
         """Forget how large the map is: it has been corrected, or another part of it begins."""
@@ -108,41 +123,73 @@ class Rigging:
             return list(placed)
         self._distance = median_depth(placed[0].keyframe.depth)
         sigma = self._sigma(registration)
-        fit = fit_rig(
-            np.stack([placed[i].map_from_camera for i in voters]),
-            np.stack([seats[names[i]].rig_from_camera for i in voters]),
-            _trust([placed[i] for i in voters], bool(known)),
-            sigma,
-            unit,
-        )
-        if fit is None or (not known and (0 not in voters or fit.is_outvoted[0])):
+        fit = self._fit(placed, voters, seats, sigma, unit, bool(known))
+        if fit is None:
+            self.status = RigStatus(problem=self._problem())
             return list(placed)
         self._learn_unit(fit.unit)
-        if not known:  # the first view is where the map begins, whatever the others say
-            first = aboard(np.eye(4), seats[names[0]].rig_from_camera, fit.unit)
-            fit = replace(fit, map_from_rig=placed[0].map_from_camera @ invert(first))
         covariance = registration.fit.gauge_covariance(fit.map_from_rig)
         covariance = covariance + _own_covariance(registration, fit)
         stamp_ns = placed[0].keyframe.view.stamp_ns
         rig = RigPlace(frame, stamp_ns, fit.map_from_rig, covariance, fit.unit)
         outvoted = {names[i] for i, is_out in zip(voters, fit.is_outvoted, strict=True) if is_out}
         tolerance = Tolerance.of(sigma, fit.unit, self._distance)
+        best = max(view.certainty for view in placed)
         settled = []
         for name, view in zip(names, placed, strict=True):
-            seat = seats.get(name)
-            if seat is not None:
-                view = self._seated(view, rig, seat, name in outvoted, known, holds, tolerance)
+            if name in seats:
+                is_firm = view.certainty >= _SURE * best and (not known or holds(view))
+                is_out = name in outvoted
+                view = self._seated(view, rig, seats[name], is_out, is_firm, known, tolerance)
             settled.append(view)
-        self._report(settled, outvoted)
+        self._report(settled)
         return settled
 
-    def straighten(self, known: Sequence[Keyframe], scale: ScaleStatus) -> None:
-        """Make keyframes of one set a rigid rig again, after each was refined by itself."""
+    def _fit(
+        self,
+        placed: Sequence[PlacedView],
+        voters: Sequence[int],
+        seats: Mapping[str, RigSeat],
+        sigma: np.ndarray,
+        unit: float | None,
+        is_mapped: bool,
+    ) -> RigFit | None:
+        """Return where the votes put the rig; None while they have no majority, set after set."""
+        voting = [placed[i] for i in voters]
+        on_rig = np.stack([seats[view.keyframe.view.camera].rig_from_camera for view in voting])
+        poses = np.stack([view.map_from_camera for view in voting])
+        fit = fit_rig(poses, on_rig, _trust(voting, is_mapped), sigma, unit)
+        step = 1 if fit is None else -1
+        self._divided = min(max(self._divided + step, 0), _COUNTED)
+        if fit is None or self._divided >= _DIVIDED:
+            return None
+        if is_mapped:
+            return fit
+        if voters[0] != 0 or fit.is_outvoted[0]:
+            return None
+        # The first view is where the map begins, whatever the others say.
+        first = aboard(np.eye(4), on_rig[0], fit.unit)
+        return replace(fit, map_from_rig=poses[0] @ invert(first))
+
+    def straighten(
+        self, refined: Sequence[Keyframe], keyframes: Iterable[Keyframe], scale: ScaleStatus
+    ) -> None:
+        """
+        Make keyframes of one set a rigid rig again, after some were refined by themselves.
+
+        ``keyframes`` are all of the map: of a set, they may have left the window.
+        """
         unit = 1.0 / scale.scale if scale.is_metric else self._unit
-        sets: dict[int, list[Keyframe]] = {}
-        for keyframe in known:
+        sets: dict[tuple[int, int], list[Keyframe]] = {
+            (k.seat.stamp_ns, k.part): [] for k in refined if k.seat is not None
+        }
+        if not sets:
+            return
+        for keyframe in keyframes:
             if keyframe.seat is not None:
-                sets.setdefault(keyframe.seat.stamp_ns, []).append(keyframe)
+                key = keyframe.seat.stamp_ns, keyframe.part
+                if key in sets:
+                    sets[key].append(keyframe)
         sigma = np.array([CENTRE_SIGMA * self._distance, ROTATION_SIGMA])
         for members in sets.values():
             if len(members) < 2 or unit is None or not self._distance > 0:
@@ -191,19 +238,16 @@ class Rigging:
         rig: RigPlace,
         seat: RigSeat,
         is_outvoted: bool,
+        is_firm: bool,
         known: Sequence[Keyframe],
-        holds: Holds,
         tolerance: Tolerance,
     ) -> PlacedView:
-        """Return a view where its rig has it, unless it has good reasons to be elsewhere."""
+        """Return a view where its rig has it, unless it is elsewhere and is firm about that."""
         camera = view.keyframe.view.camera
         seated = view.seated(rig, seat)
         is_wrong = self._is_wrong(camera)
-        if is_outvoted or is_wrong:
-            carried = seated.carried(known)
-            is_elsewhere = bool(known) and holds(view) and _worth(view) >= _worth(carried)
-            if not is_elsewhere:
-                return view if is_wrong else carried
+        if (is_outvoted or is_wrong) and not is_firm:
+            return view if is_wrong else seated.carried(known)
         check = self._checks.setdefault(camera, ExtrinsicsCheck())
         check.update(seated.map_from_camera, view.map_from_camera, rig.unit, tolerance)
         return view if is_outvoted or is_wrong else seated
@@ -214,6 +258,11 @@ class Rigging:
     def _problem(self) -> str:
         """Return what is wrong with extrinsics."""
         wrong = [check.sentence(name) for name, check in self._checks.items() if check.is_wrong]
+        if self._divided >= _DIVIDED:
+            wrong.append(
+                'TF and images disagree about how the cameras are to each other, and most of them '
+                'agree on nothing; each is placed by itself'
+            )
         return '. '.join(wrong)
 
     def _learn_unit(self, unit: float) -> None:
@@ -222,7 +271,7 @@ class Rigging:
         before = self._unit or unit
         self._unit = before * (unit / before) ** (1.0 / self._units)
 
-    def _report(self, settled: Sequence[PlacedView], outvoted: set[str]) -> None:
+    def _report(self, settled: Sequence[PlacedView]) -> None:
         """Make the status of a set."""
         aboard_rig = [view for view in settled if view.rig is not None]
         voted = [view for view in aboard_rig if not view.is_carried]
@@ -259,8 +308,3 @@ def _own_covariance(registration: Registration, fit: RigFit) -> np.ndarray:
     """Return the covariance (6, 6) that is left of the views' own errors when so many vote."""
     own = np.repeat([registration.fit.centre, registration.fit.direction], 3)
     return np.diag(own) * fit.level / max(float(fit.agreement.sum()), 1.0)
-
-
-def _worth(view: PlacedView) -> float:
-    """Return how much of a view the map sees and agrees about."""
-    return view.sight.inside * view.sight.agreeing

@@ -211,7 +211,7 @@ class StreamingEngine:
         refines = bool(company.known) and registration.inliers >= _MIN_INLIERS_TO_REFINE
         if refines:
             refine(company.known, prediction, registration)
-            self._rigging.straighten(company.known, self._scale.status)
+            self._rigging.straighten(company.known, self._mapper.map, self._scale.status)
         clock.lap('registration')
         changes = refines or not company.known
         sure = [p for p in placed if changes and not p.is_carried]
@@ -220,7 +220,7 @@ class StreamingEngine:
         self._mapper.look_at_guests(company, prediction, registration, placed[0])
         clock.lap('keyframes')
         scale_before = self._scale.scale
-        measured = [p.as_measured for p in placed if not p.is_carried]
+        measured = self._rigging.measured(placed)
         notices.append(self._scale.observe(measured, [p.keyframe for p in kept]))
         views = self._publication.views(placed, kept, self._mapper.part, self._mapper.is_adrift)
         clock.lap('scale')

@@ -51,9 +51,14 @@ class Tracking:
         self._waited += 1
 
     def holds(self, view: PlacedView) -> bool:
-        """Tell whether a view hangs together with the keyframes that it was placed by."""
+        """
+        Tell whether a view hangs together with the keyframes that it was placed by.
+
+        One that is carried by a rig has to do so obviously: it has been made to fit.
+        """
         inside, agreeing, certain = self._asked()
-        return _is_obvious(view) or _holds(view, inside, agreeing, certain)
+        fits = not view.is_carried and _holds(view, inside, agreeing, certain)
+        return fits or _is_obvious(view)
 
     def check(self, views: Sequence[PlacedView]) -> list[PlacedView]:
         """
