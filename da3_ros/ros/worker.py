@@ -71,8 +71,7 @@ class Worker:
     def put(self, camera: str, message: Any) -> None:
         """Leave a camera's newest image; the inbox decides whether an older one is given up."""
         self._statistics.receive()
-        if self._inbox.put(camera, message):
-            self._drops.drop('frame_superseded')
+        self._supersede(self._inbox.put(camera, message))
 
     def has_room(self, camera: str) -> bool:
         """Tell whether the next image of a camera should be fetched."""
@@ -158,7 +157,10 @@ class Worker:
         while (work := self._inbox.take()) is not None:
             for run in work.requests:
                 run()
-            if work.messages and (failure := self._survive(work.messages)):
+            self._supersede(work.taken.superseded)
+            self._statistics.miss(work.taken.missing)
+            messages = work.taken.messages
+            if messages and (failure := self._survive(messages)):
                 self._make_anew(failure)
 
     def _survive(self, messages: Mapping[str, Any]) -> str:
@@ -184,6 +186,11 @@ class Worker:
             return
         self._engine_config = config
         self._announce(self._keeper.engine)
+
+    def _supersede(self, count: int) -> None:
+        """Count images that were overtaken by newer ones."""
+        if count:
+            self._drops.drop('frame_superseded', count=count)
 
     def _drop(self, reason: str, sentence: str, count: int) -> None:
         self._unsettled -= count
