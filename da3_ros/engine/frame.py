@@ -131,7 +131,8 @@ class Update:
 
     ``keyframes_changed`` tells that the engine's ``keyframes`` are not what they were before;
     ``was_reset`` that the map was started anew by this push; ``reset_reason`` says why. ``notice``
-    is a sentence on a new source of the scale, or empty.
+    is a sentence on a new source of the scale, or empty. ``refused`` tells, by camera, why a frame
+    could not be used while others of its set could.
     """
 
     views: tuple[View, ...]
@@ -140,6 +141,7 @@ class Update:
     was_reset: bool = False
     reset_reason: str = ''
     notice: str = ''
+    refused: Mapping[str, FrameError] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

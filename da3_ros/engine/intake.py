@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 
-from da3_ros.engine.admission import Admission
+from da3_ros.engine.admission import Admission, Admitted
 from da3_ros.engine.device_preprocess import DevicePreprocess
 from da3_ros.engine.frame import Frame
 from da3_ros.engine.intrinsics import IntrinsicsEstimate
+from da3_ros.engine.letterbox import fit, letterboxed
 from da3_ros.engine.preprocess import preprocess, Preprocessed
 from da3_ros.engine.runner import WindowView
 from da3_ros.geometry.cameras import undistort
@@ -42,6 +43,10 @@ class Intake:
         self._estimates: dict[str, IntrinsicsEstimate] = {}
         self._estimated: dict[str, IntrinsicsEstimate] = {}
 
+    def admit(self, frames: Sequence[Frame]) -> Admitted:
+        """See ``Admission.admit``."""
+        return self._admission.admit(frames)
+
     def check(self, frames: Sequence[Frame]) -> str:
         """See ``Admission.check``."""
         return self._admission.check(frames)
@@ -51,12 +56,18 @@ class Intake:
         self._admission.accept(frames)
         self._estimates |= self._estimated
 
-    def prepare(self, frame: Frame) -> NewView:
-        """Undistort, resize and normalise a frame, and give it a key."""
+    def prepare(self, frames: Sequence[Frame]) -> list[NewView]:
+        """Undistort, resize and normalise the frames of a set, and give each a key."""
+        shape = self._admission.shape(frames)
+        return [self._prepared(frame, shape) for frame in frames]
+
+    def _prepared(self, frame: Frame, shape: tuple[int, int]) -> NewView:
         rgb = frame.rgb
         if frame.distortion is not None and frame.intrinsics is not None:
             rgb = undistort(rgb, frame.intrinsics, frame.distortion)
-        prepared = self._preprocess(rgb, self._resolution, intrinsics=frame.intrinsics)
+        resolution, content = fit(rgb.shape[1], rgb.shape[0], self._resolution, shape)
+        prepared = self._preprocess(rgb, resolution, intrinsics=frame.intrinsics)
+        prepared = letterboxed(prepared, content, shape)
         self._next_key += 1
         view = WindowView(
             key=self._next_key,
@@ -65,6 +76,7 @@ class Intake:
             image=prepared.image.to(self._device),
             intrinsics=prepared.intrinsics,
             world_from_camera=frame.map_from_camera,
+            content=content,
         )
         return NewView(frame, prepared, view, prepared.intrinsics)
 

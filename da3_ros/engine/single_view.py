@@ -9,9 +9,11 @@ from pathlib import Path
 
 from da3_ros.config import EngineConfig
 from da3_ros.engine.admission import Admission
+from da3_ros.engine.content import Content
 from da3_ros.engine.device import empty_cache, resolve_device, resolve_precision
 from da3_ros.engine.device_faults import spares_memory
 from da3_ros.engine.frame import EngineStatus, Frame, KeyframePose, TrackingState, Update, View
+from da3_ros.engine.letterbox import fit, letterboxed
 from da3_ros.engine.map_cloud import Surface
 from da3_ros.engine.preprocess import preprocess, Preprocessed
 from da3_ros.engine.reconfiguration import check_change
@@ -120,16 +122,24 @@ class SingleViewEngine:
 
         """
         clock = StageClock()
+        admitted = self._admission.admit(frames)
+        frames = admitted.frames
         reset_reason = self._admission.check(frames)
         if reset_reason:
             self.reset()
-        prepared = [self._prepare(frame) for frame in frames]
+        shape = self._admission.shape(frames)
+        contents, prepared = zip(*(self._prepare(frame, shape) for frame in frames), strict=True)
         clock.lap('preprocess')
         prediction = self._infer(prepared)
         views = tuple(
-            _view(frame, p, depth, sky)
-            for frame, p, depth, sky in zip(
-                frames, prepared, prediction.depth[0], is_sky(prediction.sky[0]), strict=True
+            _view(*parts)
+            for parts in zip(
+                frames,
+                prepared,
+                contents,
+                prediction.depth[0],
+                is_sky(prediction.sky[0]),
+                strict=True,
             )
         )
         clock.lap('network')
@@ -143,14 +153,24 @@ class SingleViewEngine:
             is_metric=is_metric,
             stage_ms=clock.stage_ms,
         )
-        return Update(views, self._status, False, bool(reset_reason), reset_reason)
+        return Update(
+            views,
+            self._status,
+            was_reset=bool(reset_reason),
+            reset_reason=reset_reason,
+            refused=admitted.refused,
+        )
 
-    def _prepare(self, frame: Frame) -> Preprocessed:
-        """Undistort, resize and normalise a frame."""
+    def _prepare(
+        self, frame: Frame, shape: tuple[int, int]
+    ) -> tuple[Content | None, Preprocessed]:
+        """Undistort, resize and normalise a frame, into a letterbox of a shape if need be."""
         rgb = frame.rgb
         if frame.distortion is not None and frame.intrinsics is not None:
             rgb = undistort(rgb, frame.intrinsics, frame.distortion)
-        return preprocess(rgb, self._resolution, intrinsics=frame.intrinsics)
+        resolution, content = fit(rgb.shape[1], rgb.shape[0], self._resolution, shape)
+        prepared = preprocess(rgb, resolution, intrinsics=frame.intrinsics)
+        return content, letterboxed(prepared, content, shape)
 
     @torch.inference_mode()
     def _infer(self, prepared: Sequence[Preprocessed]) -> Prediction:
@@ -163,17 +183,27 @@ class SingleViewEngine:
         return self._net(images[None], intrinsics)
 
 
-def _view(frame: Frame, prepared: Preprocessed, depth: torch.Tensor, sky: torch.Tensor) -> View:
+def _view(
+    frame: Frame,
+    prepared: Preprocessed,
+    content: Content | None,
+    depth: torch.Tensor,
+    sky: torch.Tensor,
+) -> View:
     """Return what is published of one frame, from its depth (H, W) and sky (H, W) bool."""
     is_valid = torch.isfinite(depth) & (depth > 0) & ~sky
-    depth_m = torch.where(is_valid, depth, torch.nan).cpu().numpy()
+    pixels = (slice(None), slice(None)) if content is None else content.pixels
+    depth_m = torch.where(is_valid, depth, torch.nan)[pixels].cpu().numpy()
+    intrinsics = prepared.intrinsics
+    if content is not None and intrinsics is not None:
+        intrinsics = content.cut_out(intrinsics)
     return View(
         camera=frame.camera,
         stamp_ns=frame.stamp_ns,
         depth_m=depth_m,
         confidence=np.ones_like(depth_m),
-        rgb=prepared.rgb,
-        intrinsics=prepared.intrinsics,
+        rgb=prepared.rgb[pixels],
+        intrinsics=intrinsics,
         map_from_camera=None,
         pose_covariance=None,
         is_keyframe=False,

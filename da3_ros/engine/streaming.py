@@ -16,6 +16,7 @@ from da3_ros.engine.device_faults import spares_memory
 from da3_ros.engine.frame import EngineStatus, Frame, KeyframePose, TrackingState, Update
 from da3_ros.engine.graph_runner import GraphRunner, Progress
 from da3_ros.engine.intake import Intake, NewView
+from da3_ros.engine.letterbox import without_padding
 from da3_ros.engine.map import Change
 from da3_ros.engine.map_cloud import Surface, surface
 from da3_ros.engine.map_file import save_map
@@ -144,7 +145,7 @@ class StreamingEngine:
         that the window grows through: seconds, or minutes where it compiles.
         """
         image = np.zeros((height, width, 3), np.uint8)
-        view = self._intake.prepare(Frame('', 0, image)).view
+        view = self._intake.prepare([Frame('', 0, image)])[0].view
         if isinstance(self._runner, GraphRunner):
             size = tuple(view.image.shape[-2:])
             self._runner.prepare(size, self._mapper.window.shapes(new), progress)
@@ -191,14 +192,17 @@ class StreamingEngine:
 
         """
         clock = StageClock()
+        admitted = self._intake.admit(frames)
+        frames = admitted.frames
         if reset_reason := self._intake.check(frames):
             self.reset()
             self._reset_reason = reset_reason
-        newest = [self._intake.prepare(frame) for frame in frames]
+        newest = self._intake.prepare(frames)
         clock.lap('preprocess')
         company = self._company(newest)
         dense = self._mapper.dense_slots(company, len(newest))
-        prediction = self._runner.infer(company.views + [n.view for n in newest], dense)
+        shown = company.views + [n.view for n in newest]
+        prediction = without_padding(self._runner.infer(shown, dense), shown)
         clock.lap('network')
         # Told with the next update, should this push come to none.
         self._untold.append(self._take(self._mapper.corrected()))
@@ -214,14 +218,13 @@ class StreamingEngine:
             self._rigging.straighten(company.known, self._mapper.map, self._scale.status)
         clock.lap('registration')
         changes = refines or not company.known
-        sure = [p for p in placed if changes and not p.is_carried]
-        kept = [p for p in sure if self._mapper.keep(p, company.known)]
+        kept = [p for p in placed if changes and self._mapper.keep(p, company.known)]
         self._mapper.look_around()
         self._mapper.look_at_guests(company, prediction, registration, placed[0])
         clock.lap('keyframes')
         scale_before = self._scale.scale
-        measured = self._rigging.measured(placed)
-        notices.append(self._scale.observe(measured, [p.keyframe for p in kept]))
+        kept_frames = [p.keyframe for p in kept]
+        notices.append(self._scale.observe(self._rigging.measured(placed), kept_frames))
         views = self._publication.views(placed, kept, self._mapper.part, self._mapper.is_adrift)
         clock.lap('scale')
         self._intake.accept(frames)
@@ -229,13 +232,9 @@ class StreamingEngine:
         self._status = EngineStatus(
             state=TrackingState.TRACKING if company.known else TrackingState.INITIALIZING,
             views_in_window=len(company) + len(newest),
-            keyframes=len(self._mapper.map),
-            map_parts=len(self._mapper.map.parts),
-            is_adrift=self._mapper.is_adrift,
-            loops_closed=self._mapper.loops_closed,
+            **self._mapper.engine_fields,
             **self._scale.status.engine_fields,
             registration_inliers=registration.inliers,
-            window_shrunk_to=self._mapper.shrunk_to,
             **self._rigging.status.engine_fields(self._scale.scale),
             stage_ms=clock.stage_ms,
         )
@@ -248,6 +247,7 @@ class StreamingEngine:
             was_reset=bool(reset_reason),
             reset_reason=reset_reason,
             notice='. '.join(filter(None, notices)),
+            refused=admitted.refused,
         )
 
     def _company(self, newest: Sequence[NewView]) -> Company:

@@ -24,7 +24,7 @@ from da3_ros.evaluation.simulated_guess import (
     misplaced,
     random_rotation,
 )
-from da3_ros.evaluation.simulated_sight import DESCRIPTOR, Sight
+from da3_ros.evaluation.simulated_sight import DESCRIPTOR, Glimpse, Sight
 from da3_ros.evaluation.truth import Truth
 from da3_ros.geometry.transforms import rigid, Sim3
 import numpy as np
@@ -132,7 +132,10 @@ class NetworkSimulator:
             random_rotation(self._rng),
             self._rng.normal(size=3),
         )
-        guesses = [guess.moved(gauge) for guess in self._guesses(views)]
+        guesses = [
+            _with_padding(guess.moved(gauge), view)
+            for guess, view in zip(self._guesses(views), views, strict=True)
+        ]
         depth = torch.stack([guess.depth for guess in guesses])
         confidence = torch.stack([guess.confidence for guess in guesses])
         if depth_views is not None:
@@ -181,23 +184,23 @@ class NetworkSimulator:
                 size = tuple(glimpse.depth.shape)
                 guesses.append(invented(glimpse.intrinsics, size, around, median, self._rng))
             else:
-                guesses.append(self._guess(view, glimpse.depth, median))
+                guesses.append(self._guess(view, glimpse, median))
         for strangers in self._strangers(views, seeing):
             group = misplaced([guesses[i] for i in strangers], around, median, self._rng)
             for i, guess in zip(strangers, group, strict=True):
                 guesses[i] = guess
         return guesses
 
-    def _guess(self, view: WindowView, truth: torch.Tensor, median: float) -> Guess:
-        """Return a view of true depth (H, W) with its errors; ``median`` is the window's depth."""
-        own = self._rng_of(view)
+    def _guess(self, view: WindowView, glimpse: Glimpse, median: float) -> Guess:
+        """Return a view with its errors; ``median`` is the window's depth."""
+        own, truth = self._rng_of(view), glimpse.depth
         log_error = self._log_error(truth, own)
         wrong = self._bled(truth).log() + log_error
         return Guess(
             depth=wrong.exp(),
             confidence=self._confidence(wrong - truth.log()),
             world_from_camera=self._pose(view, median, own),
-            intrinsics=self._intrinsics(view),
+            intrinsics=self._intrinsics(glimpse.intrinsics),
         )
 
     def _strangers(self, views: Sequence[WindowView], seeing: Sequence[int]) -> list[list[int]]:
@@ -271,11 +274,21 @@ class NetworkSimulator:
         camera_from_wrong = rigid(Rotation.from_rotvec(rotvec).as_matrix(), translation)
         return self.truth.world_from_camera(view.camera, view.stamp_ns) @ camera_from_wrong
 
-    def _intrinsics(self, view: WindowView) -> np.ndarray:
-        """Return K (3, 3) with the error of its focal length."""
-        k = self.truth.intrinsics(view.camera, view.stamp_ns, *view.image.shape[-2:])
+    def _intrinsics(self, k: np.ndarray) -> np.ndarray:
+        """Return K (3, 3) with an error of its focal length."""
         factor = np.exp(self.noise.focal * self._rng.normal())
         return k * np.array([[factor, 1.0, 1.0], [1.0, factor, 1.0], [1.0, 1.0, 1.0]])
+
+
+def _with_padding(guess: Guess, view: WindowView) -> Guess:
+    """Return a guess with something said of the padding too, as a network can't but do."""
+    if view.content is None:
+        return guess
+    depth = guess.depth.nanmedian().expand_as(guess.depth).clone()
+    confidence = torch.full_like(guess.confidence, 2.0)
+    depth[view.content.pixels] = guess.depth[view.content.pixels]
+    confidence[view.content.pixels] = guess.confidence[view.content.pixels]
+    return guess._replace(depth=depth, confidence=confidence)
 
 
 def _unit(vector: np.ndarray) -> torch.Tensor:

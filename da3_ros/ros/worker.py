@@ -245,13 +245,16 @@ class Worker:
             return None
         self._unsettled -= len(update.views)
         self._statistics.process(len(update.views))
-        lost = sorted({f.camera for f in frames} - {v.camera for v in update.views})
+        for error in update.refused.values():
+            self._drop(error.reason, str(error), 1)
+        used = {f.camera for f in frames} - update.refused.keys()
+        lost = sorted(used - {v.camera for v in update.views})
         if lost:
             sentence = f'The images of {lost} fit nowhere in the map, while others of the set do.'
             self._drop('frame_registration', sentence, len(lost))
         before_ns, self.newest_stamp_ns = (
             self.newest_stamp_ns,
-            max(frame.stamp_ns for frame in frames),
+            max(frame.stamp_ns for frame in frames if frame.camera in used),
         )
         if update.was_reset and self.newest_stamp_ns < before_ns:
             self._robot.forget()
