@@ -30,10 +30,8 @@ class Tolerance:
     @classmethod
     def of(cls, sigma: np.ndarray, unit: float, distance: float) -> 'Tolerance':
         """Return it for errors ``sigma`` (2,) of a view and what it sees, both in the map."""
-        return cls(
-            max(_ERRORS * float(sigma[1]), float(np.radians(_DEGREES))),
-            max(_ERRORS * float(sigma[0]), _SHARE * distance) / unit,
-        )
+        metres = max(_ERRORS * float(sigma[0]), _SHARE * distance) / unit if unit > 0 else np.inf
+        return cls(max(_ERRORS * float(sigma[1]), float(np.radians(_DEGREES))), metres)
 
 
 class ExtrinsicsCheck:
@@ -60,7 +58,7 @@ class ExtrinsicsCheck:
         self._sets += 1
         weight = 1.0 / min(self._sets, _MEMORY)
         turned = Rotation.from_matrix(difference[:3, :3]).as_rotvec()
-        off_m = difference[:3, 3] / unit
+        off_m = difference[:3, 3] / unit if unit > 0 else np.zeros(3)
         self._turned += weight * (turned - self._turned)
         self._off_m += weight * (off_m - self._off_m)
         self._squares += weight * (np.array([turned @ turned, off_m @ off_m]) - self._squares)

@@ -127,9 +127,10 @@ class Mapper:
         """
         Add a view to map and window if no keyframe sees it well; tell whether it was added.
 
-        One that its window could not place, and its rig carries, is never added.
+        One that its window could not place, and its rig carries, must be sure of what it sees.
         """
-        if placed.is_carried or not self._rule.is_new(placed.shared):
+        is_doubtful = placed.is_carried and not placed.is_sure
+        if is_doubtful or not self._rule.is_new(placed.shared):
             return False
         keyframe = placed.keyframe
         overlaps = self._overlaps(placed, known)

@@ -61,7 +61,8 @@ class PlacedView:
     seen with, and ``sight`` what the one that shares most sees of it; ``certainty`` is how sure
     the network is of it. ``rig`` is that of a view that was placed as part of one: then
     ``measured`` is the keyframe where its own window had it, and ``is_carried`` tells that it is
-    where it is by the other cameras alone.
+    where it is by the other cameras alone, and ``is_sure`` that the network is about as sure of
+    it as of those.
     """
 
     keyframe: Keyframe
@@ -74,6 +75,7 @@ class PlacedView:
     rig: RigPlace | None = None
     measured: Keyframe | None = None
     is_carried: bool = False
+    is_sure: bool = True
 
     @classmethod
     def among(
@@ -110,7 +112,7 @@ class PlacedView:
             measured=self.as_measured,
         )
 
-    def carried(self, known: Sequence[Keyframe]) -> 'PlacedView':
+    def carried(self, known: Sequence[Keyframe], is_sure: bool) -> 'PlacedView':
         """
         Return a seated view as one that its window knew nothing of.
 
@@ -120,7 +122,9 @@ class PlacedView:
         factor = size_among(keyframe.depth, keyframe.intrinsics, keyframe.map_from_camera, known)
         keyframe = replace(keyframe, depth=factor * keyframe.depth)
         anew = PlacedView.among(keyframe, self.confidence, self.covariance, known)
-        return replace(anew, rig=self.rig, measured=self.measured, is_carried=True)
+        return replace(
+            anew, rig=self.rig, measured=self.measured, is_carried=True, is_sure=is_sure
+        )
 
     def steadied(self, motion: MotionFilter) -> 'PlacedView':
         """

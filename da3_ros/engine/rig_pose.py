@@ -19,7 +19,7 @@ from da3_ros.engine.pose_fit import (
     squared_errors,
     SUSPICIOUS,
 )
-from da3_ros.geometry.transforms import rigid, Sim3
+from da3_ros.geometry.transforms import invert, rigid, Sim3
 import numpy as np
 
 # A camera that agrees less is outvoted: its errors are three times what is usual, or more.
@@ -28,8 +28,8 @@ _OUTVOTED = 0.25
 _MAX_USUAL = 100.0
 # Share of the votes that must be for a pose: of two that differ and are much alike, none is.
 _MAJORITY = 0.55
-# Distances within a rig say how large the map is if they are so many times a camera's error.
-_MIN_ARM = 4.0
+# A unit that follows from errors alone may be anything above 0, but not 0.
+_MIN_GROWTH = 0.01
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,8 @@ class RigFit:
     """
     Where the votes have put a rig.
 
-    ``map_from_rig`` (4, 4); ``unit`` is the map's length of a metre; ``agreement`` (N,) is 1 for
+    ``map_from_rig`` (4, 4); ``unit`` is the map's length of a metre, 0 where nobody knows it and
+    all cameras are taken to be in one place; ``agreement`` (N,) is 1 for
     cameras that are where the others say and goes to 0 for those that are not; ``level`` is the
     variance of the errors in those that were expected.
     """
@@ -63,6 +64,16 @@ class RigFit:
     def is_outvoted(self) -> np.ndarray:
         """Which of the cameras (N,) are not where the others say."""
         return self.agreement < _OUTVOTED
+
+
+def anchored(
+    map_from_camera: np.ndarray, rig_from_camera: np.ndarray, anchor: int, unit: float
+) -> RigFit:
+    """Return the rig where one of its cameras (N, 4, 4) is, and the others have no say."""
+    at = aboard(np.eye(4), rig_from_camera[anchor], unit)
+    agreement = np.zeros(len(map_from_camera))
+    agreement[anchor] = 1.0
+    return RigFit(map_from_camera[anchor] @ invert(at), unit, agreement, 1.0)
 
 
 def aboard(map_from_rig: np.ndarray, rig_from_camera: np.ndarray, unit: float) -> np.ndarray:
@@ -82,8 +93,8 @@ def fit_rig(
     """
     Fit ``map_from_rig`` to the poses that a window gives to the cameras; None without a majority.
 
-    IRLS with Geman and McClure's weights, started at the camera that most votes agree with. Also
-    None if the unit is asked for and the rig is too small to tell it.
+    IRLS with Geman and McClure's weights, started at the camera that most votes agree with. The
+    unit of a rig that is small for its errors is as uncertain as it matters little.
 
     Args:
         map_from_camera: What the window says (N, 4, 4).
@@ -105,10 +116,7 @@ def fit_rig(
         gauge = _moved(gauge, *poses, trust * agreement, sigma, unit)
     errors = squared_errors(gauge, *poses, sigma)
     agreement = _agreement(errors, trust)
-    weights = trust * agreement
     if trust[agreement >= _OUTVOTED].sum() < _MAJORITY * trust.sum():
-        return None
-    if unit is None and gauge.scale * _arm(rig_from_camera, weights) < _MIN_ARM * sigma[0]:
         return None
     votes = agreement.sum()
     level = agreement @ errors / max(votes - 1.0, 1.0)
@@ -155,12 +163,6 @@ def _moved(
         target = map_from_camera[:, :3, 3] - in_map
         squares = float(share @ np.sum(source**2, axis=1))
         products = float(share @ np.sum(source * target, axis=1))
-        scale = products / squares if min(products, squares) > 0 else gauge.scale
+        least = _MIN_GROWTH * gauge.scale
+        scale = max(products / squares, least) if squares > 0 else gauge.scale
     return Sim3(scale, rotation, in_map - scale * rotation @ in_rig)
-
-
-def _arm(rig_from_camera: np.ndarray, weights: np.ndarray) -> float:
-    """Return how far the cameras are from their middle, root mean square [m]."""
-    centres = rig_from_camera[:, :3, 3]
-    share = weights / weights.sum()
-    return float(np.sqrt(share @ np.sum((centres - share @ centres) ** 2, axis=1)))

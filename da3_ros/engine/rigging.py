@@ -17,7 +17,8 @@ from da3_ros.engine.keyframes import Keyframe
 from da3_ros.engine.placed_view import PlacedView, RigPlace
 from da3_ros.engine.pose_fit import ROTATION_SIGMA
 from da3_ros.engine.registration import Registration
-from da3_ros.engine.rig_pose import aboard, fit_rig, RigFit, RigSeat
+from da3_ros.engine.rig_dispute import is_disputed
+from da3_ros.engine.rig_pose import aboard, anchored, fit_rig, RigFit, RigSeat
 from da3_ros.engine.scale.depths import median_depth
 from da3_ros.engine.scale.map_scale import ScaleStatus
 from da3_ros.engine.scale.robot import Robot
@@ -61,6 +62,20 @@ class RigStatus:
         }
 
 
+@dataclass(frozen=True)
+class _Case:
+    """
+    What speaks for a view where its window has it.
+
+    ``is_sure``: the network is, about as much as of the others; ``is_firm``: and others of its set
+    agree on the rig, and the map, if there is one, knows what it sees there.
+    """
+
+    is_outvoted: bool
+    is_firm: bool
+    is_sure: bool
+
+
 class Rigging:
     """Makes the views of a set one rig; remembers what the stream told of the extrinsics."""
 
@@ -74,6 +89,7 @@ class Rigging:
         self._cameras: list[str] = []  # in the order in which they first came
         self._checks: dict[str, ExtrinsicsCheck] = {}
         self._divided = 0
+        self._is_connected = False
         self.status = RigStatus()
         self.unsettle()
 
@@ -118,8 +134,9 @@ class Rigging:
             return list(placed)
         frame, seats = self._seats(placed)
         voters = [i for i, name in enumerate(names) if name in seats and not self._is_wrong(name)]
-        unit = 1.0 / scale.scale if scale.is_metric else self._unit
-        if not voters or (len(voters) == 1 and unit is None):
+        unit = 1.0 / scale.scale if scale.is_metric else None
+        self._is_connected |= len(seats) > 1
+        if not voters or not self._is_connected:
             return list(placed)
         self._distance = median_depth(placed[0].keyframe.depth)
         sigma = self._sigma(registration)
@@ -127,7 +144,6 @@ class Rigging:
         if fit is None:
             self.status = RigStatus(problem=self._problem())
             return list(placed)
-        self._learn_unit(fit.unit)
         covariance = registration.fit.gauge_covariance(fit.map_from_rig)
         covariance = covariance + _own_covariance(registration, fit)
         stamp_ns = placed[0].keyframe.view.stamp_ns
@@ -135,12 +151,14 @@ class Rigging:
         outvoted = {names[i] for i, is_out in zip(voters, fit.is_outvoted, strict=True) if is_out}
         tolerance = Tolerance.of(sigma, fit.unit, self._distance)
         best = max(view.certainty for view in placed)
+        votes = len(voters) - len(outvoted)
         settled = []
         for name, view in zip(names, placed, strict=True):
             if name in seats:
-                is_firm = view.certainty >= _SURE * best and (not known or holds(view))
-                is_out = name in outvoted
-                view = self._seated(view, rig, seats[name], is_out, is_firm, known, tolerance)
+                is_sure = view.certainty >= _SURE * best
+                is_firm = is_sure and votes > 1 and (not known or holds(view))
+                case = _Case(name in outvoted, is_firm, is_sure)
+                view = self._seated(view, rig, seats[name], case, known, tolerance)
             settled.append(view)
         self._report(settled)
         return settled
@@ -158,18 +176,30 @@ class Rigging:
         voting = [placed[i] for i in voters]
         on_rig = np.stack([seats[view.keyframe.view.camera].rig_from_camera for view in voting])
         poses = np.stack([view.map_from_camera for view in voting])
-        fit = fit_rig(poses, on_rig, _trust(voting, is_mapped), sigma, unit)
-        step = 1 if fit is None else -1
-        self._divided = min(max(self._divided + step, 0), _COUNTED)
-        if fit is None or self._divided >= _DIVIDED:
+        trust = _trust(voting, is_mapped)
+        if unit is None:
+            free = fit_rig(poses, on_rig, trust, sigma, None)
+            unit = self._unit if free is None else self._learnt_unit(free.unit)
+        fit = fit_rig(poses, on_rig, trust, sigma, unit) if unit is not None else None
+        is_divided = False
+        if fit is None:
+            known_unit = unit or 0.0
+            tolerance = Tolerance.of(sigma, known_unit, self._distance)
+            views = [view.keyframe for view in voting]
+            is_divided = is_disputed(views, on_rig, known_unit, tolerance)
+            # The network can't place them to each other, so it is TF that knows.
+            anchor = int(np.argmax(trust)) if is_mapped else 0
+            fit = anchored(poses, on_rig, anchor, known_unit)
+        self._divided = min(max(self._divided + (1 if is_divided else -1), 0), _COUNTED)
+        if is_divided or self._divided >= _DIVIDED:
             return None
         if is_mapped:
             return fit
         if voters[0] != 0 or fit.is_outvoted[0]:
             return None
         # The first view is where the map begins, whatever the others say.
-        first = aboard(np.eye(4), on_rig[0], fit.unit)
-        return replace(fit, map_from_rig=poses[0] @ invert(first))
+        first = anchored(poses, on_rig, 0, fit.unit)
+        return replace(fit, map_from_rig=first.map_from_rig)
 
     def straighten(
         self, refined: Sequence[Keyframe], keyframes: Iterable[Keyframe], scale: ScaleStatus
@@ -237,8 +267,7 @@ class Rigging:
         view: PlacedView,
         rig: RigPlace,
         seat: RigSeat,
-        is_outvoted: bool,
-        is_firm: bool,
+        case: '_Case',
         known: Sequence[Keyframe],
         tolerance: Tolerance,
     ) -> PlacedView:
@@ -246,11 +275,11 @@ class Rigging:
         camera = view.keyframe.view.camera
         seated = view.seated(rig, seat)
         is_wrong = self._is_wrong(camera)
-        if (is_outvoted or is_wrong) and not is_firm:
-            return view if is_wrong else seated.carried(known)
+        if (case.is_outvoted or is_wrong) and not case.is_firm:
+            return view if is_wrong else seated.carried(known, case.is_sure)
         check = self._checks.setdefault(camera, ExtrinsicsCheck())
         check.update(seated.map_from_camera, view.map_from_camera, rig.unit, tolerance)
-        return view if is_outvoted or is_wrong else seated
+        return view if case.is_outvoted or is_wrong else seated
 
     def _is_wrong(self, camera: str) -> bool:
         return camera in self._checks and self._checks[camera].is_wrong
@@ -265,20 +294,22 @@ class Rigging:
             )
         return '. '.join(wrong)
 
-    def _learn_unit(self, unit: float) -> None:
-        """Average how long a metre is in the map."""
+    def _learnt_unit(self, unit: float) -> float:
+        """Take in how long a metre is in the map by one set, and return the mean of all."""
         self._units = min(self._units + 1, _MEMORY)
-        before = self._unit or unit
-        self._unit = before * (unit / before) ** (1.0 / self._units)
+        before = unit if self._unit is None else self._unit
+        self._unit = before + (unit - before) / self._units
+        return self._unit
 
     def _report(self, settled: Sequence[PlacedView]) -> None:
         """Make the status of a set."""
         aboard_rig = [view for view in settled if view.rig is not None]
         voted = [view for view in aboard_rig if not view.is_carried]
+        compared = voted if len(voted) > 1 else aboard_rig
         turned = off = float('nan')
-        if len(voted) > 1:
-            measured = np.stack([view.measured.map_from_camera for view in voted])
-            believed = np.stack([view.keyframe.map_from_camera for view in voted])
+        if len(compared) > 1:
+            measured = np.stack([view.measured.map_from_camera for view in compared])
+            believed = np.stack([view.keyframe.map_from_camera for view in compared])
             between = invert(believed) @ measured
             angles = rotation_angle_deg(between[:, :3, :3])
             turned = float(np.sqrt(np.mean(angles**2)))

@@ -289,7 +289,7 @@ class StreamingEngine:
         if company.known:
             placed = self._tracking.check(placed)
         else:
-            placed = self._tracking.check_first(placed)
+            self._tracking.check_first(placed[0])
             self._start_part(prediction.depth[0], placed)
         for view in placed:
             view.keyframe.part = self._mapper.part

@@ -93,12 +93,9 @@ class Tracking:
         inside, agreeing, certain = _FOUND_AGAIN if self.is_lost else _FOLLOWED
         return inside, agreeing, certain * self._usual
 
-    def check_first(self, views: Sequence[PlacedView]) -> list[PlacedView]:
+    def check_first(self, view: PlacedView) -> None:
         """
-        Take in the views that begin a map or a part of it, and return those that do.
-
-        The first one does; others that the network is hardly sure of beside it share nothing with
-        it, and may be anywhere.
+        Take in a view that begins a map or a part of it.
 
         When the lights have just come back, the place may well be known: nothing is begun then
         before it was looked for.
@@ -108,7 +105,6 @@ class Tracking:
                 say, or saw nothing before.
 
         """
-        view = views[0]
         if view.certainty < _MIN_FIRST * self._usual:
             self._usual *= _RELENT
             self._is_dark = True
@@ -125,8 +121,6 @@ class Tracking:
             )
         self._learn(view)
         self._hold()
-        least = _FOLLOWED[2] * view.certainty
-        return [other for other in views if other is view or other.certainty >= least]
 
     def _learn(self, view: PlacedView) -> None:
         """Take in how sure the network is of a view that is well placed."""

@@ -1,6 +1,6 @@
 """One pose for the cameras of a rig: exact, robust, and only where a majority agrees."""
 
-from da3_ros.engine.rig_pose import aboard, fit_rig
+from da3_ros.engine.rig_pose import aboard, anchored, fit_rig
 from da3_ros.evaluation.rigs import ring
 from da3_ros.geometry.transforms import rigid, rotation_angle_deg
 import numpy as np
@@ -96,12 +96,29 @@ def test_without_a_majority_there_is_no_rig() -> None:
     assert fit_rig(measured[:2], FOUR[:2], np.array([1.0, 0.9]), SIGMA, UNIT) is None
 
 
-def test_a_rig_that_is_small_for_its_errors_does_not_tell_the_unit() -> None:
+def test_a_rig_that_is_small_for_its_errors_is_placed_no_worse_for_that() -> None:
+    """Its unit is anything, and its cameras are where the votes are all the same."""
     rng = np.random.default_rng(6)
     small = np.stack(list(ring({'a': 0, 'b': 90, 'c': 180, 'd': -90}, 0.01).values()))
-    measured = noisy(aboard(random_pose(rng), small, UNIT), rng)
-    assert fit_rig(measured, small, np.ones(4), SIGMA, None) is None
-    assert fit_rig(measured, small, np.ones(4), SIGMA, UNIT) is not None
+    one, rig = [], []
+    for _ in range(100):
+        true = aboard(random_pose(rng), small, UNIT)
+        measured = noisy(true, rng)
+        fit = fit_rig(measured, small, np.ones(4), SIGMA, None)
+        believed = aboard(fit.map_from_rig, small, fit.unit)
+        one.append([error(a, b) for a, b in zip(measured, true, strict=True)])
+        rig.append([error(a, b) for a, b in zip(believed, true, strict=True)])
+    one, rig = (np.sqrt(np.mean(np.square(errors), axis=(0, 1))) for errors in (one, rig))
+    assert (rig < 0.75 * one).all(), (one, rig)
+
+
+def test_a_rig_that_is_anchored_is_where_one_camera_is() -> None:
+    rng = np.random.default_rng(8)
+    measured = np.stack([random_pose(rng) for _ in range(4)])
+    for unit in (UNIT, 0.0):
+        fit = anchored(measured, FOUR, 2, unit)
+        np.testing.assert_allclose(aboard(fit.map_from_rig, FOUR, unit)[2], measured[2])
+        assert fit.is_outvoted.tolist() == [True, True, False, True]
 
 
 def test_level_follows_the_errors() -> None:

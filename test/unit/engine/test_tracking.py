@@ -28,7 +28,7 @@ def view(seen: Sight = SEEN, certainty: float = 2.0) -> Seen:
 def tracked(views: int = 40) -> Tracking:
     """Return what has followed a stream for a while."""
     tracking = Tracking()
-    tracking.check_first([view()])
+    tracking.check_first(view())
     for _ in range(views):
         tracking.check([view()])
     return tracking
@@ -101,7 +101,7 @@ def test_patience_ends_after_some_views_in_a_row() -> None:
     assert not tracking.gives_up
     tracking.lose()
     assert tracking.gives_up and tracking.lost == PATIENCE
-    tracking.check_first([view()])
+    tracking.check_first(view())
     assert not tracking.gives_up and not tracking.is_lost
 
 
@@ -109,15 +109,15 @@ def test_the_dark_begins_nothing_and_the_light_is_for_looking_round_first() -> N
     tracking = tracked()
     lose(tracking, PATIENCE)
     with pytest.raises(RegistrationError, match='is 0.01 sure'):
-        tracking.check_first([view(certainty=0.01)])
+        tracking.check_first(view(certainty=0.01))
     assert not tracking.gives_up
     lose(tracking, PATIENCE)
     assert tracking.gives_up
     with pytest.raises(RegistrationError, match='show something again'):
-        tracking.check_first([view()])
+        tracking.check_first(view())
     assert not tracking.gives_up
     lose(tracking, PATIENCE)
-    tracking.check_first([view()])
+    tracking.check_first(view())
     assert not tracking.is_lost
 
 
@@ -127,7 +127,7 @@ def test_a_stream_that_stays_dim_is_believed_in_the_end() -> None:
     while waits < 100:
         lose(tracking, PATIENCE)
         try:
-            tracking.check_first([view(certainty=0.1)])
+            tracking.check_first(view(certainty=0.1))
             break
         except RegistrationError:
             waits += 1
@@ -145,7 +145,7 @@ def test_what_is_usual_is_learnt_from_views_that_hold_alone() -> None:
 
 def test_nothing_is_asked_of_the_first_view_of_all() -> None:
     tracking = Tracking()
-    tracking.check_first([view(certainty=1e-3)])
+    tracking.check_first(view(certainty=1e-3))
     assert not tracking.is_lost
 
 
@@ -154,4 +154,4 @@ def test_clearing_forgets_what_is_usual() -> None:
     lose(tracking, PATIENCE)
     tracking.clear()
     assert not tracking.is_lost and not tracking.gives_up
-    tracking.check_first([view(certainty=1e-3)])
+    tracking.check_first(view(certainty=1e-3))
