@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 from da3_ros.engine.extrinsics_check import ExtrinsicsCheck, Tolerance
 from da3_ros.engine.joint_scale import CENTRE_SIGMA
 from da3_ros.engine.keyframes import Keyframe
+from da3_ros.engine.mutual_sight import see_each_other
 from da3_ros.engine.placed_view import PlacedView, RigPlace
 from da3_ros.engine.pose_fit import ROTATION_SIGMA
 from da3_ros.engine.registration import Registration
-from da3_ros.engine.rig_dispute import is_disputed
 from da3_ros.engine.rig_pose import aboard, anchored, fit_rig, RigFit, RigSeat
 from da3_ros.engine.scale.depths import median_depth
 from da3_ros.engine.scale.map_scale import ScaleStatus
@@ -32,9 +32,6 @@ _SEEN = 0.3
 _UNSEEN = 0.1
 # A view is sure of itself with so large a share of the best certainty of its set.
 _SURE = 0.2
-# Sets without a majority, more than with one, after which TF is not believed; and how many of the
-# past are counted.
-_DIVIDED, _COUNTED = 5, 15
 # Sets that the unit of a map without metres is averaged over.
 _MEMORY = 30
 
@@ -88,7 +85,6 @@ class Rigging:
         """Forget the stream."""
         self._cameras: list[str] = []  # in the order in which they first came
         self._checks: dict[str, ExtrinsicsCheck] = {}
-        self._divided = 0
         self._is_connected = False
         self.status = RigStatus()
         self.unsettle()
@@ -142,14 +138,13 @@ class Rigging:
         sigma = self._sigma(registration)
         fit = self._fit(placed, voters, seats, sigma, unit, bool(known))
         if fit is None:
-            self.status = RigStatus(problem=self._problem())
             return list(placed)
         covariance = registration.fit.gauge_covariance(fit.map_from_rig)
         covariance = covariance + _own_covariance(registration, fit)
         stamp_ns = placed[0].keyframe.view.stamp_ns
         rig = RigPlace(frame, stamp_ns, fit.map_from_rig, covariance, fit.unit)
         outvoted = {names[i] for i, is_out in zip(voters, fit.is_outvoted, strict=True) if is_out}
-        tolerance = Tolerance.of(sigma, fit.unit, self._distance)
+        tolerance = Tolerance.of(fit.level**0.5 * sigma, fit.unit, self._distance)
         best = max(view.certainty for view in placed)
         votes = len(voters) - len(outvoted)
         settled = []
@@ -172,7 +167,7 @@ class Rigging:
         unit: float | None,
         is_mapped: bool,
     ) -> RigFit | None:
-        """Return where the votes put the rig; None while they have no majority, set after set."""
+        """Return where the votes put the rig, or the best of them; None where no map can begin."""
         voting = [placed[i] for i in voters]
         on_rig = np.stack([seats[view.keyframe.view.camera].rig_from_camera for view in voting])
         poses = np.stack([view.map_from_camera for view in voting])
@@ -181,25 +176,36 @@ class Rigging:
             free = fit_rig(poses, on_rig, trust, sigma, None)
             unit = self._unit if free is None else self._learnt_unit(free.unit)
         fit = fit_rig(poses, on_rig, trust, sigma, unit) if unit is not None else None
-        is_divided = False
-        if fit is None:
-            known_unit = unit or 0.0
-            tolerance = Tolerance.of(sigma, known_unit, self._distance)
-            views = [view.keyframe for view in voting]
-            is_divided = is_disputed(views, on_rig, known_unit, tolerance)
-            # The network can't place them to each other, so it is TF that knows.
-            anchor = int(np.argmax(trust)) if is_mapped else 0
-            fit = anchored(poses, on_rig, anchor, known_unit)
-        self._divided = min(max(self._divided + (1 if is_divided else -1), 0), _COUNTED)
-        if is_divided or self._divided >= _DIVIDED:
-            return None
+        if fit is None:  # the network can't place them to each other, so it is TF that knows
+            fit = anchored(poses, on_rig, int(np.argmax(trust)) if is_mapped else 0, unit or 0.0)
+            self._compare(voting, on_rig, sigma, fit.unit)
         if is_mapped:
             return fit
-        if voters[0] != 0 or fit.is_outvoted[0]:
+        if voters[0] != 0:
             return None
         # The first view is where the map begins, whatever the others say.
         first = anchored(poses, on_rig, 0, fit.unit)
-        return replace(fit, map_from_rig=first.map_from_rig)
+        return first if fit.is_outvoted[0] else replace(fit, map_from_rig=first.map_from_rig)
+
+    def _compare(
+        self,
+        voting: Sequence[PlacedView],
+        rig_from_camera: np.ndarray,
+        sigma: np.ndarray,
+        unit: float,
+    ) -> None:
+        """Check cameras, of which no majority agrees, against the first, if they can tell."""
+        first, *others = (view.keyframe for view in voting)
+        by_tf = aboard(
+            anchored(first.map_from_camera[None], rig_from_camera[:1], 0, unit).map_from_rig,
+            rig_from_camera[1:],
+            unit,
+        )
+        tolerance = Tolerance.of(sigma, unit, self._distance)
+        for other, expected in zip(others, by_tf, strict=True):
+            if see_each_other(first, other, expected):
+                check = self._check_of(other.view.camera)
+                check.update(expected, other.map_from_camera, unit, tolerance)
 
     def straighten(
         self, refined: Sequence[Keyframe], keyframes: Iterable[Keyframe], scale: ScaleStatus
@@ -277,9 +283,12 @@ class Rigging:
         is_wrong = self._is_wrong(camera)
         if (case.is_outvoted or is_wrong) and not case.is_firm:
             return view if is_wrong else seated.carried(known, case.is_sure)
-        check = self._checks.setdefault(camera, ExtrinsicsCheck())
+        check = self._check_of(camera)
         check.update(seated.map_from_camera, view.map_from_camera, rig.unit, tolerance)
         return view if case.is_outvoted or is_wrong else seated
+
+    def _check_of(self, camera: str) -> ExtrinsicsCheck:
+        return self._checks.setdefault(camera, ExtrinsicsCheck())
 
     def _is_wrong(self, camera: str) -> bool:
         return camera in self._checks and self._checks[camera].is_wrong
@@ -287,11 +296,6 @@ class Rigging:
     def _problem(self) -> str:
         """Return what is wrong with extrinsics."""
         wrong = [check.sentence(name) for name, check in self._checks.items() if check.is_wrong]
-        if self._divided >= _DIVIDED:
-            wrong.append(
-                'TF and images disagree about how the cameras are to each other, and most of them '
-                'agree on nothing; each is placed by itself'
-            )
         return '. '.join(wrong)
 
     def _learnt_unit(self, unit: float) -> float:
