@@ -197,6 +197,19 @@ def test_a_camera_that_is_missing_is_counted_and_the_others_stay_a_rig(
     assert [stage.look(i).rig_cameras for i in range(8, 10)] == [4] * 2
 
 
+def test_one_image_that_cannot_be_used_does_not_cost_a_set(make_rig: Callable[..., Rig]) -> None:
+    """A camera repeats its stamp: its image is dropped by that reason, three are published."""
+    stage = Stage(make_rig, 3, **{'rig.max_apart_s': 0.2})
+    stage.fix()
+    stage.look(0)
+    for name in YAWS:
+        stamp = stage.stamps[0 if name == 'left' else 1]
+        stage.rig.publish(image(stamp, *SIZES[name]), f'{name}/image')
+    wait_for(lambda: stage.rig.counts().frames_processed == 7, 'the others')
+    assert stage.rig.counts().drops == {'frame_stamp': 1}
+    assert stage.look(2).frames_published == 11
+
+
 class Robot:
     """A robot with cameras, which talks to a node in another process."""
 
