@@ -174,6 +174,18 @@ def test_a_camera_never_goes_back() -> None:
     assert scene.take() == {} and scene.superseded == 1
 
 
+def test_who_waited_longest_goes_first_and_nobody_goes_back() -> None:
+    """What is left of an older set goes without the image that a newer one has overtaken."""
+    scene = Scene(NewestSets)
+    scene.play(-100, 'front', 'left')
+    scene.send(0, 'front', 'left')
+    scene.send(100, 'front', 'right')
+    scene.now += 2 * WAIT_S
+    assert scene.take() == {'front': 100, 'right': 100}
+    assert scene.take() == {'left': 0}
+    assert scene.superseded == 1
+
+
 def test_a_camera_whose_clock_is_off_starves_nobody() -> None:
     """Its images form sets of their own, and each camera has its turn however slow the network."""
     scene = Scene(NewestSets, ['front', 'left'])
