@@ -239,6 +239,26 @@ class QosConfig(Config):
 
 
 @dataclass(frozen=True)
+class RigConfig(Config):
+    """How images of several cameras become sets that go through the network together."""
+
+    max_apart_s: float = parameter(
+        0.02,
+        'Images of different cameras whose stamps are no farther apart form one set [s].',
+        minimum=0.0,
+        maximum=1.0,
+    )
+    max_wait_s: float = parameter(
+        0.05,
+        'How long a set waits for cameras that are missing from it before it goes without them, '
+        'twenty times as long with replay: every_frame; a camera that was missing three times in '
+        'a row is not waited for until it sends again [s].',
+        minimum=0.0,
+        maximum=10.0,
+    )
+
+
+@dataclass(frozen=True)
 class NodeConfig(EngineConfig):
     """Everything that the node can be told: the engine's tree and the ROS side."""
 
@@ -279,6 +299,7 @@ class NodeConfig(EngineConfig):
     depth: DepthConfig = group(DepthConfig)
     points: PointsConfig = group(PointsConfig)
     map_points: MapPointsConfig = group(MapPointsConfig)
+    rig: RigConfig = group(RigConfig)
     qos: QosConfig = group(QosConfig)
 
     def __post_init__(self) -> None:

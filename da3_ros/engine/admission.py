@@ -1,10 +1,19 @@
-"""Deciding what may enter the window: whole images, stamps that grow, one image size."""
+"""Deciding what may enter the window: whole images, stamps that grow, one shape for all."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from da3_ros.engine.frame import Frame
 from da3_ros.engine.preprocess import network_size
 from da3_ros.errors import FrameError, InputError
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """The ``frames`` of a set that can be used, and by camera why others are ``refused``."""
+
+    frames: tuple[Frame, ...]
+    refused: Mapping[str, FrameError]
 
 
 class Admission:
@@ -15,14 +24,16 @@ class Admission:
         self._resolution = resolution
         self._max_stamp_jump_s = max_stamp_jump_s
         self._last_stamp_ns: dict[str, int] = {}
-        self._size: tuple[int, int] | None = None
+        self._shape: tuple[int, int] | None = None
 
-    def check(self, frames: Sequence[Frame]) -> str:
+    def admit(self, frames: Sequence[Frame]) -> Admitted:
         """
-        Return why the map must start anew for these frames, or an empty string.
+        Return which frames can be used, in this stream or in any.
+
+        One camera that sends nonsense does not cost the others their frames.
 
         Raises:
-            FrameError: if a frame cannot be used, in this stream or in any.
+            FrameError: if none can.
 
         """
         cameras = [frame.camera for frame in frames]
@@ -31,14 +42,31 @@ class Admission:
                 'frame_set',
                 f'Got frames of cameras {cameras}; expected one or more, each camera once.',
             )
+        usable, refused = [], {}
         for frame in frames:
-            frame.check()
+            try:
+                frame.check()
+                self._stamp_jump(frame)
+                self._size_of(frame)
+                usable.append(frame)
+            except FrameError as error:
+                refused[frame.camera] = error
+        if not usable:
+            raise next(iter(refused.values()))
+        return Admitted(tuple(usable), refused)
+
+    def check(self, frames: Sequence[Frame]) -> str:
+        """Return why the map must start anew for admitted frames, or an empty string."""
         jumps = [self._stamp_jump(frame) for frame in frames]
         return next(filter(None, jumps), '') or self._size_change(frames)
 
+    def shape(self, frames: Sequence[Frame]) -> tuple[int, int]:
+        """Return the (width, height) of all views: that of the first frame of the first set."""
+        return self._shape or self._size_of(frames[0])
+
     def accept(self, frames: Sequence[Frame]) -> None:
         """Remember frames that went through."""
-        self._size = self._size_of(frames[0])
+        self._shape = self.shape(frames)
         self._last_stamp_ns |= {frame.camera: frame.stamp_ns for frame in frames}
 
     def _stamp_jump(self, frame: Frame) -> str:
@@ -56,18 +84,13 @@ class Admission:
         )
 
     def _size_change(self, frames: Sequence[Frame]) -> str:
-        """Return a reason to start anew when all images changed size; raise when only some did."""
-        sizes = [self._size_of(frame) for frame in frames]
-        expected = self._size or sizes[0]
-        if set(sizes) == {expected}:
+        """Return a reason to start anew when all images are of one other size now."""
+        sizes = {self._size_of(frame) for frame in frames}
+        shape = self.shape(frames)
+        is_all = self._last_stamp_ns.keys() <= {frame.camera for frame in frames}
+        if len(sizes) > 1 or shape in sizes or not is_all:
             return ''
-        if len(set(sizes)) == 1 and self._last_stamp_ns.keys() <= {f.camera for f in frames}:
-            return f'the image size for the network changed from {expected} to {sizes[0]}'
-        raise FrameError(
-            'frame_size',
-            f'The images of cameras {[f.camera for f in frames]} are {sizes} for the network; '
-            f'expected all to be {expected}, since a window has one size.',
-        )
+        return f'the image size for the network changed from {shape} to {sizes.pop()}'
 
     def _size_of(self, frame: Frame) -> tuple[int, int]:
         """Return the (width, height) that the network sees of a frame."""

@@ -97,7 +97,9 @@ class EngineStatus:
 
     ``scale_warning`` says in a sentence that the scale's source was lost, or is empty;
     ``scale_problems`` by source, why nothing follows from it. ``window_shrunk_to`` is how many
-    views a window holds since memory ran out, 0 while it never did.
+    views a window holds since memory ran out, 0 while it never did. The rig's errors are NaN where
+    there is no rig of two or more that voted, ``rig_problem`` says in a sentence whose extrinsics
+    images speak against, or is empty.
     """
 
     state: TrackingState = TrackingState.WAITING
@@ -114,6 +116,11 @@ class EngineStatus:
     scale_problems: Mapping[str, str] = field(default_factory=dict)
     registration_inliers: float = 0.0
     window_shrunk_to: int = 0
+    rig_cameras: int = 0
+    rig_outvoted: int = 0
+    rig_rotation_error_deg: float = float('nan')
+    rig_translation_error: float = float('nan')
+    rig_problem: str = ''
     stage_ms: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -124,7 +131,8 @@ class Update:
 
     ``keyframes_changed`` tells that the engine's ``keyframes`` are not what they were before;
     ``was_reset`` that the map was started anew by this push; ``reset_reason`` says why. ``notice``
-    is a sentence on a new source of the scale, or empty.
+    is a sentence on a new source of the scale, or empty. ``refused`` tells, by camera, why a frame
+    could not be used while others of its set could.
     """
 
     views: tuple[View, ...]
@@ -133,6 +141,7 @@ class Update:
     was_reset: bool = False
     reset_reason: str = ''
     notice: str = ''
+    refused: Mapping[str, FrameError] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

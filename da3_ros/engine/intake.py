@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 
-from da3_ros.engine.admission import Admission
+from da3_ros.engine.admission import Admission, Admitted
 from da3_ros.engine.device_preprocess import DevicePreprocess
 from da3_ros.engine.frame import Frame
 from da3_ros.engine.intrinsics import IntrinsicsEstimate
 from da3_ros.engine.lenses import Lenses
+from da3_ros.engine.letterbox import fit, letterboxed, letterboxed_mask
 from da3_ros.engine.preprocess import preprocess, Preprocessed
 from da3_ros.engine.runner import WindowView
 import numpy as np
@@ -32,7 +33,7 @@ class Intake:
         """Take where the network is, and what ``Admission`` needs."""
         self._device = device
         self._preprocess = DevicePreprocess(device) if device.type == 'cuda' else preprocess
-        self._lenses = Lenses(resolution, device)
+        self._lenses = Lenses(device)
         self._resolution, self._max_stamp_jump_s = resolution, max_stamp_jump_s
         self._next_key = 0
         self.clear()
@@ -43,6 +44,10 @@ class Intake:
         self._estimates: dict[str, IntrinsicsEstimate] = {}
         self._estimated: dict[str, IntrinsicsEstimate] = {}
 
+    def admit(self, frames: Sequence[Frame]) -> Admitted:
+        """See ``Admission.admit``."""
+        return self._admission.admit(frames)
+
     def check(self, frames: Sequence[Frame]) -> str:
         """See ``Admission.check``."""
         return self._admission.check(frames)
@@ -52,10 +57,17 @@ class Intake:
         self._admission.accept(frames)
         self._estimates |= self._estimated
 
-    def prepare(self, frame: Frame) -> NewView:
-        """Undistort, resize and normalise a frame, and give it a key."""
+    def prepare(self, frames: Sequence[Frame]) -> list[NewView]:
+        """Undistort, resize and normalise the frames of a set, and give each a key."""
+        shape = self._admission.shape(frames)
+        return [self._prepared(frame, shape) for frame in frames]
+
+    def _prepared(self, frame: Frame, shape: tuple[int, int]) -> NewView:
         straight = self._lenses.straighten(frame)
-        prepared = self._preprocess(straight, self._resolution, intrinsics=frame.intrinsics)
+        height, width = straight.shape[:2]
+        resolution, content = fit(width, height, self._resolution, shape)
+        prepared = self._preprocess(straight, resolution, intrinsics=frame.intrinsics)
+        prepared = letterboxed(prepared, content, shape)
         self._next_key += 1
         view = WindowView(
             key=self._next_key,
@@ -64,7 +76,8 @@ class Intake:
             image=prepared.image.to(self._device),
             intrinsics=prepared.intrinsics,
             world_from_camera=frame.map_from_camera,
-            seen=self._lenses.seen(frame),
+            content=content,
+            seen=letterboxed_mask(self._lenses.seen(frame, resolution), content, shape),
         )
         return NewView(frame, prepared, view, prepared.intrinsics)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from da3_ros.config import KeyframeConfig
 from da3_ros.engine.frame import KeyframePose
 from da3_ros.engine.preprocess import normalise
+from da3_ros.engine.rig_pose import RigSeat
 from da3_ros.engine.runner import WindowView
 from da3_ros.geometry.rays import pixel_grid, rays_through, thinned
 from da3_ros.geometry.transforms import (
@@ -41,6 +42,7 @@ class Keyframe:
     collected so far, ``rgb`` (H, W, 3) uint8, ``intrinsics`` (3, 3) pixels, ``map_from_camera``
     (4, 4) float64. ``part`` numbers the part of the map that it is in: parts are joined by nothing
     but a guess. ``size`` is what corrections have multiplied its depth by since it was made.
+    ``seat`` is where its camera is on its rig, if it has one.
     """
 
     view: WindowView
@@ -52,6 +54,7 @@ class Keyframe:
     observations: int = 1
     part: int = 0
     size: float = 1.0
+    seat: RigSeat | None = None
 
     def refine_pose(self, map_from_camera: np.ndarray) -> None:
         """

@@ -19,9 +19,9 @@ class Lenses:
     its pixels dark. The network gives them depth all the same, which is of nothing.
     """
 
-    def __init__(self, resolution: int, device: torch.device) -> None:
-        """Take the size that the network sees, and where it is."""
-        self._resolution, self._device = resolution, device
+    def __init__(self, device: torch.device) -> None:
+        """Take where the network is."""
+        self._device = device
         self._seen: dict[tuple, torch.Tensor | None] = {}
 
     @staticmethod
@@ -31,24 +31,24 @@ class Lenses:
             return frame.rgb
         return undistort(frame.rgb, frame.intrinsics, frame.distortion)
 
-    def seen(self, frame: Frame) -> torch.Tensor | None:
+    def seen(self, frame: Frame, resolution: int) -> torch.Tensor | None:
         """
-        Return which pixels (h, w) of the network's image show what the camera saw, and no border.
+        Return which pixels (h, w) at a resolution show what the camera saw, and no border.
 
         On the device; None where all do. Computed once for each calibration.
         """
         if frame.distortion is None or frame.intrinsics is None:
             return None
-        key = frame.intrinsics.tobytes(), frame.distortion, frame.rgb.shape
+        key = frame.intrinsics.tobytes(), frame.distortion, frame.rgb.shape, resolution
         if key not in self._seen:
             if len(self._seen) >= _MAX_CALIBRATIONS:
                 del self._seen[next(iter(self._seen))]
-            self._seen[key] = self._look(frame)
+            self._seen[key] = self._look(frame, resolution)
         return self._seen[key]
 
-    def _look(self, frame: Frame) -> torch.Tensor | None:
+    def _look(self, frame: Frame, resolution: int) -> torch.Tensor | None:
         """Have the lens see white: what is white in the end is made of seen pixels alone."""
         white = np.full_like(frame.rgb, 255)
         straight = undistort(white, frame.intrinsics, frame.distortion)
-        seen = preprocess(straight, self._resolution).rgb.min(axis=2) == 255
+        seen = preprocess(straight, resolution).rgb.min(axis=2) == 255
         return None if seen.all() else torch.from_numpy(seen).to(self._device)

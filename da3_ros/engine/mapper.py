@@ -124,8 +124,13 @@ class Mapper:
         return self.part
 
     def keep(self, placed: PlacedView, known: Sequence[Keyframe]) -> bool:
-        """Add a view to map and window if no keyframe sees it well; tell whether it was added."""
-        if not self._rule.is_new(placed.shared):
+        """
+        Add a view to map and window if no keyframe sees it well; tell whether it was added.
+
+        One that its window could not place, and its rig carries, must be sure of what it sees.
+        """
+        is_doubtful = placed.is_carried and not placed.is_sure
+        if is_doubtful or not self._rule.is_new(placed.shared):
             return False
         keyframe = placed.keyframe
         overlaps = self._overlaps(placed, known)
@@ -207,6 +212,17 @@ class Mapper:
         self.loops_closed += 1
         self._welcome(guest)
         return Change(f'A loop is closed: {_seen_again(guest)}', log_size)
+
+    @property
+    def engine_fields(self) -> dict[str, object]:
+        """The fields of ``EngineStatus`` that tell of the map."""
+        return {
+            'keyframes': len(self.map),
+            'map_parts': len(self.map.parts),
+            'is_adrift': self.is_adrift,
+            'loops_closed': self.loops_closed,
+            'window_shrunk_to': self.shrunk_to,
+        }
 
     @property
     def shrunk_to(self) -> int:

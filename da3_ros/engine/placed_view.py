@@ -6,8 +6,11 @@ from dataclasses import dataclass, replace
 from da3_ros.engine.frame import View
 from da3_ros.engine.keyframes import covisibilities, Covisibility, Keyframe, overlap_points
 from da3_ros.engine.motion import MotionFilter
+from da3_ros.engine.pose_fit import skew
+from da3_ros.engine.rig_pose import aboard, RigSeat
 from da3_ros.engine.scale.depths import median_depth
 from da3_ros.engine.sight import certainty, Sight, sight
+from da3_ros.engine.view_size import size_among
 from da3_ros.geometry.transforms import Sim3
 import numpy as np
 import torch
@@ -19,6 +22,36 @@ _UNKNOWN = np.repeat([1e6, np.pi**2], 3)
 
 
 @dataclass(frozen=True, eq=False)
+class RigPlace:
+    """
+    Where the rig of a set of views is, in the map's own units.
+
+    ``frame`` is the camera whose optical frame is the rig's, ``stamp_ns`` that of the set;
+    ``map_from_rig`` (4, 4) with its ``covariance`` (6, 6); ``unit`` is the map's length of a
+    metre.
+    """
+
+    frame: str
+    stamp_ns: int
+    map_from_rig: np.ndarray
+    covariance: np.ndarray
+    unit: float
+
+    def steadied(self, motion: MotionFilter, distance: float) -> 'RigPlace':
+        """Return where the motion of the rig, so far from what it sees, makes it likely to be."""
+        pose, covariance = motion.update(
+            self.stamp_ns, self.map_from_rig, self.covariance, distance
+        )
+        return replace(self, map_from_rig=pose, covariance=covariance)
+
+    def covariance_at(self, position: np.ndarray) -> np.ndarray:
+        """Return the covariance (6, 6) of what is fixed to the rig at a ``position`` (3,)."""
+        transport = np.eye(6)
+        transport[:3, 3:] = -skew(position - self.map_from_rig[:3, 3])
+        return transport @ self.covariance @ transport.T
+
+
+@dataclass(frozen=True, eq=False)
 class PlacedView:
     """
     A new view in the map's own units.
@@ -26,7 +59,10 @@ class PlacedView:
     ``confidence`` (H, W) of this view alone; ``map_from_camera`` (4, 4) where it is believed to
     be, and the ``covariance`` (6, 6) of that; ``shared`` with each of the keyframes that it was
     seen with, and ``sight`` what the one that shares most sees of it; ``certainty`` is how sure
-    the network is of it.
+    the network is of it. ``rig`` is that of a view that was placed as part of one: then
+    ``measured`` is the keyframe where its own window had it, and ``is_carried`` tells that it is
+    where it is by the other cameras alone, and ``is_sure`` that the network is about as sure of
+    it as of those.
     """
 
     keyframe: Keyframe
@@ -36,6 +72,10 @@ class PlacedView:
     shared: tuple[Covisibility, ...]
     sight: Sight
     certainty: float
+    rig: RigPlace | None = None
+    measured: Keyframe | None = None
+    is_carried: bool = False
+    is_sure: bool = True
 
     @classmethod
     def among(
@@ -55,6 +95,37 @@ class PlacedView:
             seen = sight(points[::_EVERY], best.map_from_camera, best.intrinsics, best.depth)
         return cls(keyframe, confidence, pose, covariance, shared, seen, certainty(confidence))
 
+    @property
+    def as_measured(self) -> Keyframe:
+        """The keyframe where the window had it, whatever a rig has made of that."""
+        return self.keyframe if self.measured is None else self.measured
+
+    def seated(self, rig: RigPlace, seat: RigSeat) -> 'PlacedView':
+        """Return the view where its rig has it."""
+        pose = aboard(rig.map_from_rig, seat.rig_from_camera, rig.unit)
+        return replace(
+            self,
+            keyframe=replace(self.keyframe, map_from_camera=pose, seat=seat),
+            map_from_camera=pose,
+            covariance=rig.covariance_at(pose[:3, 3]),
+            rig=rig,
+            measured=self.as_measured,
+        )
+
+    def carried(self, known: Sequence[Keyframe], is_sure: bool) -> 'PlacedView':
+        """
+        Return a seated view as one that its window knew nothing of.
+
+        Its depth is then of any size: it is made as large as what ``known`` keyframes see there.
+        """
+        keyframe = self.keyframe
+        factor = size_among(keyframe.depth, keyframe.intrinsics, keyframe.map_from_camera, known)
+        keyframe = replace(keyframe, depth=factor * keyframe.depth)
+        anew = PlacedView.among(keyframe, self.confidence, self.covariance, known)
+        return replace(
+            anew, rig=self.rig, measured=self.measured, is_carried=True, is_sure=is_sure
+        )
+
     def steadied(self, motion: MotionFilter) -> 'PlacedView':
         """
         Return the view where the motion of its camera makes it likely to be.
@@ -71,6 +142,13 @@ class PlacedView:
             median_depth(self.keyframe.depth),
         )
         return replace(self, map_from_camera=pose, covariance=covariance)
+
+    def on(self, rig: RigPlace) -> 'PlacedView':
+        """Return the view where its rig, steadied say, has it; the keyframe stays."""
+        pose = aboard(rig.map_from_rig, self.keyframe.seat.rig_from_camera, rig.unit)
+        return replace(
+            self, map_from_camera=pose, covariance=rig.covariance_at(pose[:3, 3]), rig=rig
+        )
 
     def published(
         self,
@@ -95,13 +173,15 @@ class PlacedView:
         covariance[:3, :3] += np.outer(offset, offset)
         if is_adrift:
             covariance += np.diag(_UNKNOWN)
+        content, intrinsics = placed.view.content, placed.intrinsics
+        pixels = (slice(None), slice(None)) if content is None else content.pixels
         return View(
             camera=placed.view.camera,
             stamp_ns=placed.view.stamp_ns,
-            depth_m=placed.depth.cpu().numpy(),
-            confidence=self.confidence.cpu().numpy(),
-            rgb=placed.rgb,
-            intrinsics=placed.intrinsics,
+            depth_m=placed.depth[pixels].cpu().numpy(),
+            confidence=self.confidence[pixels].cpu().numpy(),
+            rgb=placed.rgb[pixels],
+            intrinsics=intrinsics if content is None else content.cut_out(intrinsics),
             map_from_camera=pose,
             pose_covariance=covariance,
             is_keyframe=is_keyframe,

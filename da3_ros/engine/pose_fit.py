@@ -18,16 +18,16 @@ import numpy as np
 # Error of a view's direction about each axis, rad. Errors like it and CENTRE_SIGMA are never
 # suspicious; how large a window's own are is measured, and guessed to be these where that is not
 # possible: the guess counts as so many measurements.
-_ROTATION_SIGMA = 0.005
+ROTATION_SIGMA = 0.005
 _PRIOR_MEASUREMENTS = 0.01
 # What a network errs about a view in the same way in every window can't be measured: a third, say,
 # of the variance of a view that the map did not have before.
 _UNSEEN = 1.5
 # Steps of reweighting; the squared error, in variances, at which a keyframe has lost three
 # quarters of its weight; the median of squared errors whose mean is 1.
-_ITERATIONS = 4
-_SUSPICIOUS = 9.0
-_MEDIAN_CHI = 0.89
+ITERATIONS = 4
+SUSPICIOUS = 9.0
+MEDIAN_CHI = 0.89
 
 
 @dataclass(frozen=True)
@@ -57,17 +57,22 @@ class PoseFit:
 
         First order, about where the map has the keyframes: their own errors are not in it.
         """
+        own = np.repeat([self.centre, self.direction], 3)
+        return self.gauge_covariance(map_from_camera) + np.diag(own)
+
+    def gauge_covariance(self, map_from_camera: np.ndarray) -> np.ndarray:
+        """Return the part of ``pose_covariance`` that all views of the window have in common."""
         arm = map_from_camera[:3, 3] - self.pivot
-        turned = -_skew(arm)
+        turned = -skew(arm)
         covariance = np.empty((6, 6))
         covariance[:3, :3] = (
-            (self.translation + self.centre) * np.eye(3)
+            self.translation * np.eye(3)
             + turned @ self.rotation @ turned.T
             + self.log_scale * np.outer(arm, arm)
         )
         covariance[:3, 3:] = turned @ self.rotation
         covariance[3:, :3] = covariance[:3, 3:].T
-        covariance[3:, 3:] = self.rotation + self.direction * np.eye(3)
+        covariance[3:, 3:] = self.rotation
         return 0.5 * (covariance + covariance.T)
 
 
@@ -97,14 +102,14 @@ def fit_poses(
         ratio_sigma: Its standard deviation.
 
     """
-    sigma = np.array([CENTRE_SIGMA * distance, _ROTATION_SIGMA])
+    sigma = np.array([CENTRE_SIGMA * distance, ROTATION_SIGMA])
     poses = (window_from_camera, map_from_camera)
-    gauge = _most_agreed(*poses, trust * confidence, sigma, float(np.exp(log_ratio)))
-    for _ in range(_ITERATIONS):
-        errors = trust * _squared_errors(gauge, *poses, sigma)
+    gauge = most_agreed(*poses, trust * confidence, sigma, float(np.exp(log_ratio)))
+    for _ in range(ITERATIONS):
+        errors = trust * squared_errors(gauge, *poses, sigma)
         agreement = _agreement(errors)
         weights = trust * agreement
-        rotation = _rotation(*poses, weights, sigma, gauge.scale)
+        rotation = joint_rotation(*poses, weights, sigma, gauge.scale)
         log_scale, log_scale_variance = joint_log_scale(
             window_from_camera[:, :3, 3] @ rotation.T,
             map_from_camera[:, :3, 3],
@@ -116,10 +121,10 @@ def fit_poses(
         in_window, pivot = (share @ pose[:, :3, 3] for pose in poses)
         scale = float(np.exp(log_scale))
         gauge = Sim3(scale, rotation, pivot - scale * rotation @ in_window)
-    errors = trust * _squared_errors(gauge, *poses, sigma)
+    errors = trust * squared_errors(gauge, *poses, sigma)
     agreement = _agreement(errors)
     level = _level(errors, agreement)
-    arms = _skew(map_from_camera[:, :3, 3] - pivot)
+    arms = skew(map_from_camera[:, :3, 3] - pivot)
     information = weights.sum() / sigma[1] ** 2 * np.eye(3)
     information += np.einsum('k,kji,kjl->il', weights, arms, arms) / sigma[0] ** 2
     return PoseFit(
@@ -134,7 +139,7 @@ def fit_poses(
     )
 
 
-def _most_agreed(
+def most_agreed(
     window_from_camera: np.ndarray,
     map_from_camera: np.ndarray,
     weights: np.ndarray,
@@ -148,13 +153,13 @@ def _most_agreed(
         translation = in_map[:3, 3] - scale * rotation @ in_window[:3, 3]
         gauges.append(Sim3(scale, rotation, translation))
     costs = [
-        weights @ np.sqrt(_squared_errors(gauge, window_from_camera, map_from_camera, sigma))
+        weights @ np.sqrt(squared_errors(gauge, window_from_camera, map_from_camera, sigma))
         for gauge in gauges
     ]
     return gauges[int(np.argmin(costs))]
 
 
-def _squared_errors(
+def squared_errors(
     gauge: Sim3, window_from_camera: np.ndarray, map_from_camera: np.ndarray, sigma: np.ndarray
 ) -> np.ndarray:
     """Return the mean of the squared errors (K,) of each pose's six coordinates, in variances."""
@@ -167,8 +172,8 @@ def _squared_errors(
 def _agreement(errors: np.ndarray) -> np.ndarray:
     """Return the weights (K,) of squared errors, against what is usual in this window."""
     # The lower of two medians: where one of two keyframes is wrong, the other sets what is usual.
-    usual = max(np.sort(errors)[(len(errors) - 1) // 2] / _MEDIAN_CHI, 1.0)
-    return 1.0 / (1.0 + errors / (_SUSPICIOUS * usual)) ** 2
+    usual = max(np.sort(errors)[(len(errors) - 1) // 2] / MEDIAN_CHI, 1.0)
+    return 1.0 / (1.0 + errors / (SUSPICIOUS * usual)) ** 2
 
 
 def _level(errors: np.ndarray, agreement: np.ndarray) -> float:
@@ -178,7 +183,7 @@ def _level(errors: np.ndarray, agreement: np.ndarray) -> float:
     return (total + _PRIOR_MEASUREMENTS) / (freedom + _PRIOR_MEASUREMENTS)
 
 
-def _rotation(
+def joint_rotation(
     window_from_camera: np.ndarray,
     map_from_camera: np.ndarray,
     weights: np.ndarray,
@@ -198,7 +203,7 @@ def _rotation(
     return (u * [1.0, 1.0, np.sign(np.linalg.det(u) * np.linalg.det(vt))]) @ vt
 
 
-def _skew(vectors: np.ndarray) -> np.ndarray:
+def skew(vectors: np.ndarray) -> np.ndarray:
     """Return the matrices (..., 3, 3) that take cross products with vectors (..., 3)."""
     x, y, z = np.moveaxis(vectors, -1, 0)
     zero = np.zeros_like(x)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from da3_ros.engine.content import Content
 from da3_ros.engine.places import place_descriptor
 from da3_ros.geometry.transforms import invert
 from da3_ros.model import Prediction
@@ -24,8 +25,9 @@ class WindowView:
 
     ``key`` is unique to the view for as long as the engine lives, so that what a runner keeps for
     it can be found again. ``image`` (3, H, W) float32, normalised; ``intrinsics`` (3, 3) pixels of
-    that image and ``world_from_camera`` (4, 4) where they are known. ``seen`` (H, W) bool, on the
-    device, is False where the image shows nothing; None: nowhere.
+    that image and ``world_from_camera`` (4, 4) where they are known. ``content`` is what a camera
+    saw of it, None for all: the rest is padding. ``seen`` (H, W) bool, on the device, is False
+    where the image shows nothing; None: nowhere.
     """
 
     key: int
@@ -34,6 +36,7 @@ class WindowView:
     image: torch.Tensor
     intrinsics: np.ndarray | None = None
     world_from_camera: np.ndarray | None = None
+    content: Content | None = None
     seen: torch.Tensor | None = None
 
 

@@ -9,10 +9,12 @@ from pathlib import Path
 
 from da3_ros.config import EngineConfig
 from da3_ros.engine.admission import Admission
+from da3_ros.engine.content import Content
 from da3_ros.engine.device import empty_cache, resolve_device, resolve_precision
 from da3_ros.engine.device_faults import fits_memory, spares_memory
 from da3_ros.engine.frame import EngineStatus, Frame, KeyframePose, TrackingState, Update, View
 from da3_ros.engine.lenses import Lenses
+from da3_ros.engine.letterbox import fit, letterboxed, letterboxed_mask
 from da3_ros.engine.map_cloud import Surface
 from da3_ros.engine.preprocess import preprocess, Preprocessed
 from da3_ros.engine.reconfiguration import check_change
@@ -54,7 +56,7 @@ class SingleViewEngine:
         self._net = net
         self._config = config
         self._resolution = config.resolution or net.config.resolution
-        self._lenses = Lenses(self._resolution, self.device)
+        self._lenses = Lenses(self.device)
         self.reset()
 
     @property
@@ -122,16 +124,26 @@ class SingleViewEngine:
 
         """
         clock = StageClock()
+        admitted = self._admission.admit(frames)
+        frames = admitted.frames
         reset_reason = self._admission.check(frames)
         if reset_reason:
             self.reset()
-        prepared = [self._prepare(frame) for frame in frames]
+        shape = self._admission.shape(frames)
+        ready = [self._prepare(frame, shape) for frame in frames]
+        contents, prepared, seen = zip(*ready, strict=True)
         clock.lap('preprocess')
         prediction = self._infer(prepared)
         views = tuple(
-            _view(frame, p, depth, sky, self._lenses.seen(frame))
-            for frame, p, depth, sky in zip(
-                frames, prepared, prediction.depth[0], is_sky(prediction.sky[0]), strict=True
+            _view(*parts)
+            for parts in zip(
+                frames,
+                prepared,
+                contents,
+                seen,
+                prediction.depth[0],
+                is_sky(prediction.sky[0]),
+                strict=True,
             )
         )
         clock.lap('network')
@@ -145,12 +157,28 @@ class SingleViewEngine:
             is_metric=is_metric,
             stage_ms=clock.stage_ms,
         )
-        return Update(views, self._status, False, bool(reset_reason), reset_reason)
+        return Update(
+            views,
+            self._status,
+            was_reset=bool(reset_reason),
+            reset_reason=reset_reason,
+            refused=admitted.refused,
+        )
 
-    def _prepare(self, frame: Frame) -> Preprocessed:
-        """Undistort, resize and normalise a frame."""
+    def _prepare(
+        self, frame: Frame, shape: tuple[int, int]
+    ) -> tuple[Content | None, Preprocessed, torch.Tensor | None]:
+        """
+        Undistort, resize and normalise a frame, into a letterbox of a shape if need be.
+
+        Returns what of the letterbox the camera saw, and which pixels show something.
+        """
         straight = self._lenses.straighten(frame)
-        return preprocess(straight, self._resolution, intrinsics=frame.intrinsics)
+        height, width = straight.shape[:2]
+        resolution, content = fit(width, height, self._resolution, shape)
+        prepared = preprocess(straight, resolution, intrinsics=frame.intrinsics)
+        seen = letterboxed_mask(self._lenses.seen(frame, resolution), content, shape)
+        return content, letterboxed(prepared, content, shape), seen
 
     @torch.inference_mode()
     def _infer(self, prepared: Sequence[Preprocessed]) -> Prediction:
@@ -166,22 +194,27 @@ class SingleViewEngine:
 def _view(
     frame: Frame,
     prepared: Preprocessed,
+    content: Content | None,
+    seen: torch.Tensor | None,
     depth: torch.Tensor,
     sky: torch.Tensor,
-    seen: torch.Tensor | None,
 ) -> View:
     """Return what is published of one frame, from its depth, sky and seen pixels (H, W)."""
     is_valid = torch.isfinite(depth) & (depth > 0) & ~sky
     if seen is not None:
         is_valid &= seen
-    depth_m = torch.where(is_valid, depth, torch.nan).cpu().numpy()
+    pixels = (slice(None), slice(None)) if content is None else content.pixels
+    depth_m = torch.where(is_valid, depth, torch.nan)[pixels].cpu().numpy()
+    intrinsics = prepared.intrinsics
+    if content is not None and intrinsics is not None:
+        intrinsics = content.cut_out(intrinsics)
     return View(
         camera=frame.camera,
         stamp_ns=frame.stamp_ns,
         depth_m=depth_m,
         confidence=np.ones_like(depth_m),
-        rgb=prepared.rgb,
-        intrinsics=prepared.intrinsics,
+        rgb=prepared.rgb[pixels],
+        intrinsics=intrinsics,
         map_from_camera=None,
         pose_covariance=None,
         is_keyframe=False,

@@ -10,21 +10,24 @@ from dataclasses import replace
 from pathlib import Path
 
 from da3_ros.config import EngineConfig
+from da3_ros.engine.camera_groups import register_cameras
 from da3_ros.engine.device import empty_cache, resolve_device
 from da3_ros.engine.device_faults import fits_memory, spares_memory
-from da3_ros.engine.frame import EngineStatus, Frame, KeyframePose, TrackingState, Update, View
+from da3_ros.engine.frame import EngineStatus, Frame, KeyframePose, TrackingState, Update
 from da3_ros.engine.graph_runner import GraphRunner, Progress
 from da3_ros.engine.intake import Intake, NewView
+from da3_ros.engine.letterbox import without_padding
 from da3_ros.engine.map import Change
 from da3_ros.engine.map_cloud import Surface, surface
 from da3_ros.engine.map_file import save_map
 from da3_ros.engine.mapper import Mapper
-from da3_ros.engine.motion import MotionFilter
 from da3_ros.engine.networks import load_networks, MetricNetworkRunner
 from da3_ros.engine.placed_view import PlacedView
 from da3_ros.engine.placement import first_keyframe, place
+from da3_ros.engine.publication import Publication
 from da3_ros.engine.reconfiguration import check_change
-from da3_ros.engine.registration import check_finite, refine, register, Registration
+from da3_ros.engine.registration import check_finite, refine, Registration
+from da3_ros.engine.rigging import Rigging
 from da3_ros.engine.runner import infer_seen, Runner, WindowPrediction
 from da3_ros.engine.scale import make_sources, MapScale, MetricRunner, PartScales, Robot
 from da3_ros.engine.stage_clock import StageClock
@@ -91,7 +94,9 @@ class StreamingEngine:
         self._intake = Intake(self.device, resolution, config.max_stamp_jump_s)
         self._mapper = Mapper(config, lambda view: self._runner.describe(view))
         self._tracking = Tracking()
+        self._rigging = Rigging(robot)
         self._scales = PartScales(self._new_scale)
+        self._publication = Publication(self._scales)
         self.reset()
 
     @property
@@ -110,9 +115,10 @@ class StreamingEngine:
         self._mapper.clear()
         self._intake.clear()
         self._tracking.clear()
+        self._rigging.clear()
         self._scales.clear()
         self._last: PlacedView | None = None
-        self._motions: dict[str, MotionFilter] = {}
+        self._publication.clear()
         self._untold: list[str] = []
         self._reset_reason = ''
         self._status = EngineStatus(window_shrunk_to=self._mapper.shrunk_to)
@@ -139,7 +145,7 @@ class StreamingEngine:
         ``new`` is how many frames a push will have. On a GPU this captures every number of views
         that the window grows through: seconds, or minutes where it compiles.
         """
-        view = self._intake.prepare(Frame('', 0, np.zeros((height, width, 3), np.uint8))).view
+        view = self._intake.prepare([Frame('', 0, np.zeros((height, width, 3), np.uint8))])[0].view
         if isinstance(self._runner, GraphRunner):
             size = tuple(view.image.shape[-2:])
             self._runner.prepare(size, self._mapper.window.shapes(new), progress)
@@ -186,14 +192,17 @@ class StreamingEngine:
 
         """
         clock = StageClock()
+        admitted = self._intake.admit(frames)
+        frames = admitted.frames
         if reset_reason := self._intake.check(frames):
             self.reset()
             self._reset_reason = reset_reason
-        newest = [self._intake.prepare(frame) for frame in frames]
+        newest = self._intake.prepare(frames)
         clock.lap('preprocess')
         company = self._company(newest)
         dense = self._mapper.dense_slots(company, len(newest))
-        prediction = infer_seen(self._runner, company.views + [n.view for n in newest], dense)
+        shown = company.views + [n.view for n in newest]
+        prediction = without_padding(infer_seen(self._runner, shown, dense), shown)
         clock.lap('network')
         # Told with the next update, should this push come to none.
         self._untold.append(self._take(self._mapper.corrected()))
@@ -206,6 +215,7 @@ class StreamingEngine:
         refines = bool(company.known) and registration.inliers >= _MIN_INLIERS_TO_REFINE
         if refines:
             refine(company.known, prediction, registration)
+            self._rigging.straighten(company.known, self._mapper.map, self._scale.status)
         clock.lap('registration')
         changes = refines or not company.known
         kept = [p for p in placed if changes and self._mapper.keep(p, company.known)]
@@ -213,23 +223,19 @@ class StreamingEngine:
         self._mapper.look_at_guests(company, prediction, registration, placed[0])
         clock.lap('keyframes')
         scale_before = self._scale.scale
-        notices.append(
-            self._scale.observe([p.keyframe for p in placed], [p.keyframe for p in kept])
-        )
-        views = self._published(placed, kept)
+        kept_frames = [p.keyframe for p in kept]
+        notices.append(self._scale.observe(self._rigging.measured(placed), kept_frames))
+        views = self._publication.views(placed, kept, self._mapper.part, self._mapper.is_adrift)
         clock.lap('scale')
         self._intake.accept(frames)
         self._last = placed[0]
         self._status = EngineStatus(
             state=TrackingState.TRACKING if company.known else TrackingState.INITIALIZING,
             views_in_window=len(company) + len(newest),
-            keyframes=len(self._mapper.map),
-            map_parts=len(self._mapper.map.parts),
-            is_adrift=self._mapper.is_adrift,
-            loops_closed=self._mapper.loops_closed,
+            **self._mapper.engine_fields,
             **self._scale.status.engine_fields,
             registration_inliers=registration.inliers,
-            window_shrunk_to=self._mapper.shrunk_to,
+            **self._rigging.status.engine_fields(self._scale.scale),
             stage_ms=clock.stage_ms,
         )
         reset_reason, self._reset_reason = self._reset_reason, ''
@@ -241,22 +247,8 @@ class StreamingEngine:
             was_reset=bool(reset_reason),
             reset_reason=reset_reason,
             notice='. '.join(filter(None, notices)),
+            refused=admitted.refused,
         )
-
-    def _published(
-        self, placed: Sequence[PlacedView], kept: Sequence[PlacedView]
-    ) -> tuple[View, ...]:
-        """Return the new views in the scale that everything is published in."""
-        scale = self._scale.status
-        spread = scale.spread if scale.is_metric else 0.0
-        scaled_from_map = self._scales.scaled_from_map(self._mapper.part)
-        is_adrift = self._mapper.is_adrift
-        views = []
-        for view in placed:
-            motion = self._motions.setdefault(view.keyframe.view.camera, MotionFilter())
-            placing = scaled_from_map, self._scales.origin, spread
-            views.append(view.steadied(motion).published(*placing, view in kept, is_adrift))
-        return tuple(views)
 
     def _company(self, newest: Sequence[NewView]) -> Company:
         """Return who goes with new views; nobody where a map, or a part of it, begins."""
@@ -286,12 +278,14 @@ class StreamingEngine:
         if pose is not None and before is not None:  # in metres, and the map is not
             pose = self._scales.scaled_from_map(self._mapper.part).inverse().apply_to_pose(pose)
         anchors = company.known or [first_keyframe(newest[0], prediction, before, pose)]
-        registration = register(prediction, list(enumerate(anchors)))
-        self._tracking.check_agreement(registration.inliers)
+        registration = register_cameras(prediction, anchors, self._rigging.is_rigid)
         placed = [
             place(new, len(company) + i, prediction, registration, company.known)
             for i, new in enumerate(newest)
         ]
+        placed = self._rigging.settle(
+            placed, registration, company.known, self._scale.status, self._tracking.holds
+        )
         if company.known:
             placed = self._tracking.check(placed)
         else:
@@ -308,14 +302,14 @@ class StreamingEngine:
             self._scales.origin = placed[0].keyframe.map_from_camera[:3, 3]
             return
         before = self._scale.scale
-        self._motions.clear()
+        self._unsettle()
         self._scales.begin(self._mapper.begin_part(), before, self._mapper.map.parts)
 
     def _find(self, company: Company) -> str:
         """Go on from where a lost view was found; returns what to tell of it."""
         if company.is_recollected:
             self._mapper.settle(company)
-            self._motions.clear()
+            self._unsettle()
             return 'Tracking goes on: a place is known again'
         if not company.known and self._last is not None:
             return 'Tracking was lost: another part of the map begins'
@@ -332,12 +326,17 @@ class StreamingEngine:
         """Let the scale follow a correction of the map; returns what to tell of it."""
         if change is None:
             return ''
-        self._motions.clear()  # where cameras are has changed without their moving
+        self._unsettle()
         if change.joined is None:
             self._scale.resize(change.log_size)
         else:
             self._scales.forget(change.joined)
         return change.notice
+
+    def _unsettle(self) -> None:
+        """Forget motion: where cameras are has changed without their moving."""
+        self._publication.clear()
+        self._rigging.unsettle()
 
     def _new_scale(self) -> MapScale:
         """Return the scale of a part of the map of which nothing is known."""

@@ -1,12 +1,11 @@
 """Whether a new view is where it was placed: the difference between tracking and being lost."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from da3_ros.engine.placed_view import PlacedView
 from da3_ros.errors import RegistrationError
 
-# Of a window that the network could not relate to the map, less than this agrees with it.
-_MIN_INLIERS = 0.1
 # A view hangs together with the map when the keyframe that shares most with it sees so much of
 # it, agrees about so much of that, and the network is so sure of it, of what is usual.
 _FOLLOWED = (0.05, 0.35, 0.05)
@@ -51,27 +50,29 @@ class Tracking:
         self.lost += 1
         self._waited += 1
 
-    @staticmethod
-    def check_agreement(inliers: float) -> None:
-        """Raise ``RegistrationError`` when hardly any of a window agrees with the map."""
-        if inliers < _MIN_INLIERS:
-            raise RegistrationError(
-                f'{100 * inliers:.0f} % of the window agrees with the map; expected at least '
-                f'{100 * _MIN_INLIERS:.0f} %.'
-            )
+    def holds(self, view: PlacedView) -> bool:
+        """
+        Tell whether a view hangs together with the keyframes that it was placed by.
+
+        One that is carried by a rig has to do so obviously: it has been made to fit.
+        """
+        inside, agreeing, certain = self._asked()
+        fits = not view.is_carried and _holds(view, inside, agreeing, certain)
+        return fits or _is_obvious(view)
 
     def check(self, views: Sequence[PlacedView]) -> list[PlacedView]:
         """
         Take in views that were placed by keyframes, and return those that hold; one is enough.
 
+        Those that do not, but belong to a rig of which another camera holds, come last.
+
         Raises:
             RegistrationError: if none does: it was placed, but where is not known.
 
         """
-        inside, agreeing, certain = _FOUND_AGAIN if self.is_lost else _FOLLOWED
-        least = certain * self._usual
-        holds = [_is_obvious(v) or _holds(v, inside, agreeing, least) for v in views]
-        if not any(holds):
+        held = [view for view in views if self.holds(view)]
+        if not held:
+            inside, agreeing, least = self._asked()
             best = max(views, key=lambda v: v.sight.inside * v.sight.agreeing)
             raise RegistrationError(
                 f'The map sees {100 * best.sight.inside:.0f} % of the new view and agrees about '
@@ -79,11 +80,18 @@ class Tracking:
                 f'{best.certainty:.2g} sure of it; expected at least {100 * inside:.0f} %, '
                 f'{100 * agreeing:.0f} % and {least:.2g}.'
             )
-        held = [view for view, is_held in zip(views, holds, strict=True) if is_held]
+        others = [view for view in views if view.rig is not None and view not in held]
         for view in held:
-            self._learn(view)
+            if not view.is_carried:
+                self._learn(view)
         self._hold()
-        return held
+        held = [replace(view, is_carried=False) if view.is_carried else view for view in held]
+        return [*held, *others]
+
+    def _asked(self) -> tuple[float, float, float]:
+        """Return what a view must reach: what is seen of it, agrees, and how sure of it."""
+        inside, agreeing, certain = _FOUND_AGAIN if self.is_lost else _FOLLOWED
+        return inside, agreeing, certain * self._usual
 
     def check_first(self, view: PlacedView) -> None:
         """

@@ -43,7 +43,8 @@ class SimulatedRobot:
     Knows what the truth knows, as far as asked for; implements ``da3_ros.engine.scale.Robot``.
 
     ``is_there`` (camera, stamp) says whether odometry exists at a stamp; ``now_ns`` is advanced by
-    whoever plays the stream, and odometry younger than its lag is not there yet.
+    whoever plays the stream, and odometry younger than its lag is not there yet. ``misplaced`` is
+    true_from_wrong (4, 4) of cameras whose extrinsics are wrong.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class SimulatedRobot:
         self.has_odometry, self.has_extrinsics = has_odometry, has_extrinsics
         self.has_ranges = has_ranges
         self.now_ns = 2**62
+        self.misplaced: dict[str, np.ndarray] = {}
         self.is_there: Callable[[str, int], bool] = lambda camera, stamp_ns: True
         self._rng = np.random.default_rng(seed)
         self._odom_from_world = rigid(
@@ -86,11 +88,14 @@ class SimulatedRobot:
     def camera_from_other(
         self, camera: str, stamp_ns: int, other: str, other_stamp_ns: int
     ) -> np.ndarray | None:
-        """Return the true extrinsics; None unless the stamps are the same."""
+        """Return the extrinsics, true unless misplaced; None unless the stamps are the same."""
         if not self.has_extrinsics or stamp_ns != other_stamp_ns:
             return None
-        world_from_camera = self.truth.world_from_camera(camera, stamp_ns)
-        return invert(world_from_camera) @ self.truth.world_from_camera(other, other_stamp_ns)
+        one, two = (
+            self.truth.world_from_camera(name, stamp_ns) @ self.misplaced.get(name, np.eye(4))
+            for name in (camera, other)
+        )
+        return invert(one) @ two
 
     def points_in_camera(self, camera: str, stamp_ns: int) -> np.ndarray | None:
         """Return points (N, 3) of the truth, each wrong by its own noise."""

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from da3_ros.engine.content import Content
 from da3_ros.engine.runner import WindowView
 from da3_ros.evaluation.truth import Truth
 from da3_ros.geometry.cameras import pixel_rays
@@ -27,7 +28,7 @@ DESCRIPTOR = 512
 # Points that are closer than this look alike to a descriptor.
 _BLUR_M = 0.5
 
-Identity = tuple[str, int, int, int]  # camera, stamp, height, width
+Identity = tuple[str, int, int, int, Content]  # camera, stamp, height, width, the part of it
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,8 +36,8 @@ class Glimpse:
     """
     What is true of a view.
 
-    ``depth`` (H, W) float32, NaN where it isn't known; ``points`` (N, 3) of it in the world;
-    ``intrinsics`` (3, 3); ``world_from_camera`` (4, 4).
+    ``depth`` (H, W) float32, NaN where it isn't known, as in padding; ``points`` (N, 3) of it in
+    the world; ``intrinsics`` (3, 3); ``world_from_camera`` (4, 4).
     """
 
     depth: torch.Tensor
@@ -92,10 +93,12 @@ class Sight:
         return features / max(float(np.linalg.norm(features)), 1e-12)
 
     def _look(self, identity: Identity) -> Glimpse:
-        camera, stamp_ns, height, width = identity
+        camera, stamp_ns, height, width, content = identity
         pose = self._truth.world_from_camera(camera, stamp_ns)
-        k = self._truth.intrinsics(*identity)
-        depth = np.array(self._truth.depth_m(*identity), dtype=np.float32)
+        seen = camera, stamp_ns, content.height, content.width
+        k = content.placed(self._truth.intrinsics(*seen))
+        depth = np.full((height, width), np.nan, np.float32)
+        depth[content.pixels] = self._truth.depth_m(*seen)
         step = max(1, round((height * width / _POINTS) ** 0.5))
         coarse = (slice(step // 2, None, step),) * 2
         points = (pixel_rays(k, height, width)[coarse] * depth[coarse][..., None]).reshape(-1, 3)
@@ -121,4 +124,6 @@ class Sight:
 
 
 def _identity(view: WindowView) -> Identity:
-    return view.camera, view.stamp_ns, *view.image.shape[-2:]
+    height, width = view.image.shape[-2:]
+    content = view.content or Content(0, 0, width, height)
+    return view.camera, view.stamp_ns, height, width, content

@@ -10,7 +10,7 @@ Shapes: V views, H W network image.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 import zlib
 
@@ -24,7 +24,7 @@ from da3_ros.evaluation.simulated_guess import (
     misplaced,
     random_rotation,
 )
-from da3_ros.evaluation.simulated_sight import DESCRIPTOR, Sight
+from da3_ros.evaluation.simulated_sight import DESCRIPTOR, Glimpse, Sight
 from da3_ros.evaluation.truth import Truth
 from da3_ros.geometry.transforms import rigid, Sim3
 import numpy as np
@@ -108,15 +108,16 @@ class NetworkSimulator:
         truth: Truth,
         noise: Noise = Noise(),
         seed: int = 0,
-        blackouts: Sequence[tuple[int, int]] = (),
+        blackouts: Sequence[tuple[int, int]] | Mapping[str, Sequence[tuple[int, int]]] = (),
     ) -> None:
         """
         Take the truth, how wrong to be about it, and the seed of all that is drawn.
 
-        ``blackouts`` are pairs of stamps, first and last, between which a camera sees nothing:
-        then all that is said of a view is made up, with hardly any confidence.
+        ``blackouts`` are pairs of stamps, first and last, between which cameras see nothing, all
+        of them or those that are named: then all that is said of a view is made up, with hardly
+        any confidence.
         """
-        self.truth, self.noise, self.blackouts = truth, noise, tuple(blackouts)
+        self.truth, self.noise, self.blackouts = truth, noise, blackouts
         self._seed = seed
         self._rng = np.random.default_rng(seed)
         self._sight = Sight(truth)
@@ -131,7 +132,10 @@ class NetworkSimulator:
             random_rotation(self._rng),
             self._rng.normal(size=3),
         )
-        guesses = [guess.moved(gauge) for guess in self._guesses(views)]
+        guesses = [
+            _with_padding(guess.moved(gauge), view)
+            for guess, view in zip(self._guesses(views), views, strict=True)
+        ]
         depth = torch.stack([guess.depth for guess in guesses])
         confidence = torch.stack([guess.confidence for guess in guesses])
         if depth_views is not None:
@@ -163,7 +167,9 @@ class NetworkSimulator:
         return _unit(shown + self.noise.place * error)
 
     def _is_black(self, view: WindowView) -> bool:
-        return any(first <= view.stamp_ns <= last for first, last in self.blackouts)
+        spans = self.blackouts
+        spans = spans.get(view.camera, ()) if isinstance(spans, Mapping) else spans
+        return any(first <= view.stamp_ns <= last for first, last in spans)
 
     def _guesses(self, views: Sequence[WindowView]) -> list[Guess]:
         """Return what is made of each view, the related ones in the world as it is."""
@@ -178,23 +184,23 @@ class NetworkSimulator:
                 size = tuple(glimpse.depth.shape)
                 guesses.append(invented(glimpse.intrinsics, size, around, median, self._rng))
             else:
-                guesses.append(self._guess(view, glimpse.depth, median))
+                guesses.append(self._guess(view, glimpse, median))
         for strangers in self._strangers(views, seeing):
             group = misplaced([guesses[i] for i in strangers], around, median, self._rng)
             for i, guess in zip(strangers, group, strict=True):
                 guesses[i] = guess
         return guesses
 
-    def _guess(self, view: WindowView, truth: torch.Tensor, median: float) -> Guess:
-        """Return a view of true depth (H, W) with its errors; ``median`` is the window's depth."""
-        own = self._rng_of(view)
+    def _guess(self, view: WindowView, glimpse: Glimpse, median: float) -> Guess:
+        """Return a view with its errors; ``median`` is the window's depth."""
+        own, truth = self._rng_of(view), glimpse.depth
         log_error = self._log_error(truth, own)
         wrong = self._bled(truth).log() + log_error
         return Guess(
             depth=wrong.exp(),
             confidence=self._confidence(wrong - truth.log()),
             world_from_camera=self._pose(view, median, own),
-            intrinsics=self._intrinsics(view),
+            intrinsics=self._intrinsics(glimpse.intrinsics),
         )
 
     def _strangers(self, views: Sequence[WindowView], seeing: Sequence[int]) -> list[list[int]]:
@@ -268,11 +274,21 @@ class NetworkSimulator:
         camera_from_wrong = rigid(Rotation.from_rotvec(rotvec).as_matrix(), translation)
         return self.truth.world_from_camera(view.camera, view.stamp_ns) @ camera_from_wrong
 
-    def _intrinsics(self, view: WindowView) -> np.ndarray:
-        """Return K (3, 3) with the error of its focal length."""
-        k = self.truth.intrinsics(view.camera, view.stamp_ns, *view.image.shape[-2:])
+    def _intrinsics(self, k: np.ndarray) -> np.ndarray:
+        """Return K (3, 3) with an error of its focal length."""
         factor = np.exp(self.noise.focal * self._rng.normal())
         return k * np.array([[factor, 1.0, 1.0], [1.0, factor, 1.0], [1.0, 1.0, 1.0]])
+
+
+def _with_padding(guess: Guess, view: WindowView) -> Guess:
+    """Return a guess with something said of the padding too, as a network can't but do."""
+    if view.content is None:
+        return guess
+    depth = guess.depth.nanmedian().expand_as(guess.depth).clone()
+    confidence = torch.full_like(guess.confidence, 2.0)
+    depth[view.content.pixels] = guess.depth[view.content.pixels]
+    confidence[view.content.pixels] = guess.confidence[view.content.pixels]
+    return guess._replace(depth=depth, confidence=confidence)
 
 
 def _unit(vector: np.ndarray) -> torch.Tensor:

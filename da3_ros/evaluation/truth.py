@@ -98,11 +98,16 @@ class RoomTruth:
         self,
         room: BoxRoom,
         world_from_camera: Mapping[str, Mapping[int, np.ndarray]],
-        intrinsics: np.ndarray,
-        size: tuple[int, int],
+        intrinsics: np.ndarray | Mapping[str, np.ndarray],
+        size: tuple[int, int] | Mapping[str, tuple[int, int]],
     ) -> None:
-        """Take poses (4, 4) by camera and stamp, and the K of all at a size (width, height)."""
-        self.room, self._intrinsics, self._size = room, intrinsics, size
+        """
+        Take poses (4, 4) by camera and stamp, and K at a size (width, height).
+
+        K and size are those of all cameras, or each camera's own.
+        """
+        self.room = room
+        self._intrinsics, self._size = intrinsics, size
         self.poses = {camera: dict(poses) for camera, poses in world_from_camera.items()}
 
     def world_from_camera(self, camera: str, stamp_ns: int) -> np.ndarray:
@@ -121,7 +126,13 @@ class RoomTruth:
 
     def intrinsics(self, camera: str, stamp_ns: int, height: int, width: int) -> np.ndarray:
         """Return K at another size."""
-        return scale_intrinsics(self._intrinsics, self._size, (width, height))
+        k = self._intrinsics
+        k = k[camera] if isinstance(k, Mapping) else k
+        return scale_intrinsics(k, self.size(camera), (width, height))
+
+    def size(self, camera: str) -> tuple[int, int]:
+        """Return the (width, height) of a camera's images."""
+        return self._size[camera] if isinstance(self._size, Mapping) else self._size
 
 
 def nearest(stamps_ns: np.ndarray, stamp_ns: int) -> int:

@@ -1,5 +1,6 @@
 """How the node is doing: as da3_ros/msg/Status and as the diagnostics of all ROS nodes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 import time
 
@@ -38,6 +39,8 @@ def status_message(engine: Engine, counts: Snapshot, stamp: int, map_frame: str)
         frames_published=counts.frames_published,
         drop_reasons=list(counts.drops),
         drop_counts=list(counts.drops.values()),
+        cameras=list(counts.sets_missed),
+        sets_missed=list(counts.sets_missed.values()),
         stages=list(counts.stage_ms),
         stage_latency_ms=list(counts.stage_ms.values()),
         latency_p50_ms=counts.latency_p50_ms,
@@ -47,6 +50,11 @@ def status_message(engine: Engine, counts: Snapshot, stamp: int, map_frame: str)
         scale_source=status.scale_source,
         is_metric=status.is_metric,
         registration_inliers=status.registration_inliers,
+        rig_cameras=status.rig_cameras,
+        rig_outvoted=status.rig_outvoted,
+        rig_rotation_error_deg=status.rig_rotation_error_deg,
+        rig_translation_error=status.rig_translation_error,
+        rig_problem=status.rig_problem,
         model=engine.model_name,
         licence=engine.licence or '',
         gpu_memory_mib=gpu_memory_mib(engine.device),
@@ -145,13 +153,19 @@ class Diagnostics:
                 'comes on /clock.'
             )
         fresh = {
-            reason: n - before.drops.get(reason, 0)
-            for reason, n in health.counts.drops.items()
-            if reason not in EXPECTED_REASONS and n > before.drops.get(reason, 0)
+            reason: n
+            for reason, n in _increase(health.counts.drops, before.drops).items()
+            if reason not in EXPECTED_REASONS
         }
         if fresh:
             listed = ', '.join(f'{reason} {n}' for reason, n in sorted(fresh.items()))
             return DiagnosticStatus.WARN, f'Not used in the last second: {listed}.'
+        missed = _increase(health.counts.sets_missed, before.sets_missed)
+        if missed:
+            listed = ', '.join(f"'{name}' {n}" for name, n in sorted(missed.items()))
+            return DiagnosticStatus.WARN, f'Cameras were missing from sets of images: {listed}.'
+        if health.status.rig_problem:
+            return DiagnosticStatus.WARN, f'{health.status.rig_problem}.'
         if health.status.window_shrunk_to:
             text = f'Window shrunk to {health.status.window_shrunk_to}: out of GPU memory.'
             return DiagnosticStatus.WARN, text
@@ -190,6 +204,14 @@ def _values(health: Health, before: Snapshot, elapsed_s: float) -> list[tuple[st
         ('scale spread', f'{status.scale_spread:.3g}'),
         ('scale source', status.scale_source),
     ]
+    if status.rig_cameras:
+        values += [
+            ('rig cameras', str(status.rig_cameras)),
+            ('rig outvoted', str(status.rig_outvoted)),
+            ('rig rotation error [deg]', f'{status.rig_rotation_error_deg:.3f}'),
+            ('rig translation error', f'{status.rig_translation_error:.4g}'),
+        ]
+    values += [(f'missed {name}', str(n)) for name, n in sorted(counts.sets_missed.items())]
     values += [(f'scale from {name}', why) for name, why in status.scale_problems.items()]
     if health.engine:
         values.append(('GPU memory [MiB]', f'{gpu_memory_mib(health.engine.device):.0f}'))
@@ -201,6 +223,12 @@ def _values(health: Health, before: Snapshot, elapsed_s: float) -> list[tuple[st
 def _of(camera: str) -> str:
     """Return what to call a camera by; the only one may have no name."""
     return f" of '{camera}'" if camera else ''
+
+
+def _increase(counts: Mapping[str, int], before: Mapping[str, int]) -> dict[str, int]:
+    """Return by how much counts have grown, those that have."""
+    grown = {name: n - before.get(name, 0) for name, n in counts.items()}
+    return {name: n for name, n in grown.items() if n > 0}
 
 
 def _rate(count: int, elapsed_s: float) -> str:

@@ -1,19 +1,20 @@
 """What waits for the worker: messages of the cameras, and requests from services."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+import math
 import threading
 from typing import Any
 
-from da3_ros.ros.pending import Pending
+from da3_ros.ros.pending import Pending, Taken
 
 
 @dataclass(frozen=True)
 class Work:
-    """One turn of the worker: requests as they came, and at most one message per camera."""
+    """One turn of the worker: requests as they came, and a set of messages."""
 
     requests: tuple[Callable[[], None], ...] = ()
-    messages: dict[str, Any] = field(default_factory=dict)
+    taken: Taken = Taken()
 
 
 class Inbox:
@@ -93,11 +94,15 @@ class Inbox:
     def take(self) -> Work | None:
         """Wait for work; None when the inbox is shut."""
         with self._changed:
-            self._changed.wait_for(lambda: self._is_shut or self._messages or self._requests)
+            while not self._is_shut and not self._requests:
+                wait_s = self._messages.wait_s()
+                if wait_s <= 0.0:
+                    break
+                self._changed.wait(None if wait_s == math.inf else wait_s)
             if self._is_shut:
                 return None
             work = Work(tuple(self._requests), self._messages.take())
             self._requests = []
-        if work.messages:
+        if work.taken.messages:
             self._on_room()
         return work

@@ -166,7 +166,7 @@ class Da3Node(LifecycleNode):
             drops,
             self.get_logger(),
             config,
-            Inbox(pending(config.replay), on_room=self._room.trigger),
+            Inbox(pending(config), on_room=self._room.trigger),
             self._on_engine_lost,
         )
 

@@ -1,7 +1,7 @@
 """Counts and latencies since the node was configured."""
 
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 import threading
 
@@ -16,13 +16,15 @@ class Snapshot:
     """
     The statistics at one moment; latencies are NaN before the first sample.
 
-    ``received`` are the frames that came in by camera.
+    ``received`` are the frames that came in by camera, ``sets_missed``, by camera too, how many
+    sets of images went without one of its images.
     """
 
     received: Mapping[str, int]
     frames_processed: int
     frames_published: int
     drops: Mapping[str, int]
+    sets_missed: Mapping[str, int]
     stage_ms: Mapping[str, float]
     latency_p50_ms: float
     latency_p95_ms: float
@@ -46,6 +48,7 @@ class Statistics:
         self._received: Counter[str] = Counter()
         self._frames: Counter[str] = Counter()
         self._drops: Counter[str] = Counter()
+        self._missed: Counter[str] = Counter()
         self._stage_ms: dict[str, deque[float]] = {}
         self._latency_ms: deque[float] = deque(maxlen=SAMPLES)
 
@@ -71,6 +74,11 @@ class Statistics:
         with self._lock:
             self._drops[reason] += count
 
+    def miss(self, cameras: Iterable[str]) -> None:
+        """Count a set of images that cameras are missing from; nothing that came is lost by it."""
+        with self._lock:
+            self._missed.update(cameras)
+
     def time(self, stage_ms: Mapping[str, float]) -> None:
         """Remember how long the stages of one frame set took."""
         with self._lock:
@@ -81,7 +89,7 @@ class Statistics:
         """Return the counts as they are now and the medians over the newest samples."""
         with self._lock:
             received, frames = dict(self._received), dict(self._frames)
-            drops = dict(self._drops)
+            drops, missed = dict(self._drops), dict(self._missed)
             latencies = list(self._latency_ms)
             stages = {stage: list(ms) for stage, ms in self._stage_ms.items()}
         p50, p95 = np.percentile(latencies, (50, 95)) if latencies else (np.nan, np.nan)
@@ -90,6 +98,7 @@ class Statistics:
             frames_processed=frames.get('processed', 0),
             frames_published=frames.get('published', 0),
             drops=drops,
+            sets_missed=missed,
             stage_ms={stage: float(np.median(ms)) for stage, ms in stages.items()},
             latency_p50_ms=float(p50),
             latency_p95_ms=float(p95),

@@ -71,8 +71,7 @@ class Worker:
     def put(self, camera: str, message: Any) -> None:
         """Leave a camera's newest image; the inbox decides whether an older one is given up."""
         self._statistics.receive(camera)
-        if self._inbox.put(camera, message):
-            self._drops.drop('frame_superseded')
+        self._supersede(self._inbox.put(camera, message))
 
     def has_room(self, camera: str) -> bool:
         """Tell whether the next image of a camera should be fetched."""
@@ -158,7 +157,10 @@ class Worker:
         while (work := self._inbox.take()) is not None:
             for run in work.requests:
                 run()
-            if work.messages and (failure := self._survive(work.messages)):
+            self._supersede(work.taken.superseded)
+            self._statistics.miss(work.taken.missing)
+            messages = work.taken.messages
+            if messages and (failure := self._survive(messages)):
                 self._make_anew(failure)
 
     def _survive(self, messages: Mapping[str, Any]) -> str:
@@ -184,6 +186,11 @@ class Worker:
             return
         self._engine_config = config
         self._announce(self._keeper.engine)
+
+    def _supersede(self, count: int) -> None:
+        """Count images that were overtaken by newer ones."""
+        if count:
+            self._drops.drop('frame_superseded', count=count)
 
     def _drop(self, reason: str, sentence: str, count: int) -> None:
         self._unsettled -= count
@@ -238,13 +245,16 @@ class Worker:
             return None
         self._unsettled -= len(update.views)
         self._statistics.process(len(update.views))
-        lost = sorted({f.camera for f in frames} - {v.camera for v in update.views})
+        for error in update.refused.values():
+            self._drop(error.reason, str(error), 1)
+        used = {f.camera for f in frames} - update.refused.keys()
+        lost = sorted(used - {v.camera for v in update.views})
         if lost:
             sentence = f'The images of {lost} fit nowhere in the map, while others of the set do.'
             self._drop('frame_registration', sentence, len(lost))
         before_ns, self.newest_stamp_ns = (
             self.newest_stamp_ns,
-            max(frame.stamp_ns for frame in frames),
+            max(frame.stamp_ns for frame in frames if frame.camera in used),
         )
         if update.was_reset and self.newest_stamp_ns < before_ns:
             self._robot.forget()

@@ -1,4 +1,4 @@
-"""The launch file starts the node with its names, remaps and parameters, and ends it cleanly."""
+"""The launch files start the node with its names, remaps and parameters, and end it cleanly."""
 
 from collections.abc import Callable, Iterator
 import os
@@ -15,7 +15,8 @@ pytest.importorskip('launch_ros', reason='launch_ros is not installed: it has no
 rclpy = pytest.importorskip('rclpy')
 pytestmark = pytest.mark.launch
 
-LAUNCH_FILE = Path(__file__).parents[2] / 'launch' / 'da3.launch.py'
+LAUNCH = Path(__file__).parents[2] / 'launch'
+ONE, RIG = 'da3.launch.py', 'rig.launch.py'
 # What `ros2 launch` does, without the ros2 command line.
 LAUNCHER = """
 import sys
@@ -35,8 +36,8 @@ def launched(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., subproce
     monkeypatch.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
     processes = []
 
-    def start(*arguments: str) -> subprocess.Popen:
-        command = [sys.executable, '-c', LAUNCHER, str(LAUNCH_FILE), *arguments]
+    def start(name: str, *arguments: str) -> subprocess.Popen:
+        command = [sys.executable, '-c', LAUNCHER, str(LAUNCH / name), *arguments]
         processes.append(subprocess.Popen(command, start_new_session=True))
         return processes[-1]
 
@@ -48,8 +49,8 @@ def launched(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., subproce
                 os.killpg(process.pid, signal.SIGKILL)
 
 
-def inputs_of(name: str, namespace: str, timeout_s: float = 60.0) -> set[str]:
-    """Return the image and calibration topics that a node listens to, once it does."""
+def inputs_of(name: str, namespace: str, count: int, timeout_s: float = 60.0) -> set[str]:
+    """Return the image and calibration topics that a node listens to, once it does to so many."""
     context = rclpy.Context()
     rclpy.init(context=context)
     observer = rclpy.create_node('observer', context=context)
@@ -62,7 +63,7 @@ def inputs_of(name: str, namespace: str, timeout_s: float = 60.0) -> set[str]:
             except rclpy.node.NodeNameNonExistentError:
                 continue
             inputs = {topic for topic, types in topics if 'sensor_msgs' in types[0]}
-            if len(inputs) > 1:
+            if len(inputs) >= count:
                 return inputs
         raise AssertionError(f'{namespace}/{name} did not listen to anything in {timeout_s:.0f} s')
     finally:
@@ -71,41 +72,58 @@ def inputs_of(name: str, namespace: str, timeout_s: float = 60.0) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ('arguments', 'namespace', 'expected'),
+    ('name', 'arguments', 'namespace', 'expected'),
     [
-        ([], '/', {'/image', '/camera_info'}),
+        (ONE, [], '/', {'/image', '/camera_info'}),
         (
+            ONE,
             ['namespace:=robot', 'image:=/cam/image_raw'],
             '/robot',
             {'/cam/image_raw', '/cam/camera_info'},
         ),
         (
+            ONE,
             ['camera:=front', 'image:=/cam/color', 'camera_info:=/info', 'use_sim_time:=true'],
             '/',
             {'/cam/color', '/info'},
+        ),
+        (
+            RIG,
+            [],
+            '/',
+            {
+                f'/{camera}/{topic}'
+                for camera in ('front', 'left', 'back', 'right')
+                for topic in ('image', 'camera_info')
+            },
+        ),
+        (
+            RIG,
+            ['cameras:=a,b', 'image:=/{camera}/color/raw', 'namespace:=robot'],
+            '/robot',
+            {'/a/color/raw', '/b/color/raw', '/a/color/camera_info', '/b/color/camera_info'},
         ),
     ],
 )
 def test_inputs_are_remapped(
     launched: Callable[..., subprocess.Popen],
+    name: str,
     arguments: list[str],
     namespace: str,
     expected: set[str],
 ) -> None:
-    process = launched(*arguments)
-    assert inputs_of('da3', namespace) == expected
+    process = launched(name, *arguments)
+    assert inputs_of('da3', namespace, len(expected)) == expected
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=15) == 0
 
 
-@pytest.mark.parametrize('name', ['da3.launch.py', 'replay.launch.py'])
+@pytest.mark.parametrize('name', [ONE, RIG, 'replay.launch.py'])
 def test_every_argument_is_described(name: str) -> None:
     from launch.actions import DeclareLaunchArgument
     from launch.launch_description_sources import get_launch_description_from_any_launch_file
 
-    entities = get_launch_description_from_any_launch_file(
-        str(LAUNCH_FILE.with_name(name))
-    ).entities
+    entities = get_launch_description_from_any_launch_file(str(LAUNCH / name)).entities
     arguments = [entity for entity in entities if isinstance(entity, DeclareLaunchArgument)]
     assert {'config', 'model', 'camera', 'image', 'rviz'} <= {a.name for a in arguments}
     assert all(argument.description for argument in arguments)

@@ -12,6 +12,7 @@ from rcl_interfaces.msg import ParameterType, SetParametersResult
 from rcl_interfaces.srv import DescribeParameters, SetParametersAtomically
 from rclpy.parameter import Parameter
 from rig import Rig
+import yaml
 
 LEAVES = {name: field for name, field, _ in leaves(NodeConfig())}
 
@@ -219,12 +220,30 @@ def test_no_camera_names_are_one_camera_without_a_name(make_rig: Callable[..., R
     rig.send()
 
 
-def test_the_shipped_file_is_valid(make_rig: Callable[..., Rig]) -> None:
-    """Every name in config/da3.yaml is a parameter with a value that it may have."""
-    path = Path(__file__).parents[2] / 'config' / 'da3.yaml'
+CONFIG = Path(__file__).parents[2] / 'config'
+
+
+@pytest.mark.parametrize('name', ['da3.yaml', 'rig.yaml'])
+def test_the_shipped_file_is_valid(make_rig: Callable[..., Rig], name: str) -> None:
+    """Every name in it is a parameter with a value that it may have."""
+    path = CONFIG / name
     rig = make_rig(cli_args=['--ros-args', '--params-file', str(path)])
     assert rig.state() == 'active'
     assert set(rig.node._parameter_overrides) <= {*LEAVES, 'use_sim_time', 'autostart'}
+
+
+@pytest.mark.parametrize(
+    ('view', 'parameters'), [('da3.rviz', 'da3.yaml'), ('rig.rviz', 'rig.yaml')]
+)
+def test_rviz_shows_what_the_node_publishes(
+    make_rig: Callable[..., Rig], view: str, parameters: str
+) -> None:
+    """Every topic in the shipped view is one of the node with the file of the same name."""
+    rig = make_rig(cli_args=['--ros-args', '--params-file', str(CONFIG / parameters)])
+    displays = yaml.safe_load((CONFIG / view).read_text())['Visualization Manager']['Displays']
+    shown = {f'/{d["Topic"]["Value"]}' for d in displays if 'Topic' in d}
+    assert len(shown) >= 2 + 4 * len(rig.node.cameras)
+    assert shown <= {p.topic_name for p in rig.node.publishers}
 
 
 def test_a_parameter_file_is_read(make_rig: Callable[..., Rig], tmp_path: Path) -> None:

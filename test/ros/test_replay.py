@@ -9,7 +9,7 @@ import sys
 from typing import Any
 
 from da3_ros.msg import Status
-from da3_ros.ros.pending import AllMessages, CAPACITY, NewestMessages
+from da3_ros.ros.pending import AllSets, CAPACITY, Grouping, NewestSets
 from peer import Peer, wait_for
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rig import image, Rig
@@ -21,6 +21,7 @@ FASTDDS = Path(__file__).parents[2] / 'config/fastdds.xml'
 COUNT = 200
 PUSH_S = 0.02
 MILLISECOND_NS = 1_000_000
+TWO = Grouping(('front', 'left'), 20 * MILLISECOND_NS, 0.05)
 KEEP_ALL = QoSProfile(history=HistoryPolicy.KEEP_ALL, reliability=ReliabilityPolicy.RELIABLE)
 
 
@@ -117,7 +118,7 @@ def test_deactivate_gives_up_what_waits_and_activate_starts_afresh(
 
 def test_cameras_go_together_by_their_stamps() -> None:
     """Whoever waited longest goes first, with the others' images of that moment."""
-    messages = AllMessages()
+    messages = AllSets(TWO)
     stamps = {'front': (0, 33, 66, 100), 'left': (2, 101)}
     for camera, all_ms in stamps.items():
         for ms in all_ms:
@@ -125,7 +126,10 @@ def test_cameras_go_together_by_their_stamps() -> None:
     taken = []
     while messages:
         taken.append(
-            {n: m.header.stamp.nanosec // MILLISECOND_NS for n, m in messages.take().items()}
+            {
+                n: m.header.stamp.nanosec // MILLISECOND_NS
+                for n, m in messages.take().messages.items()
+            }
         )
     assert taken == [
         {'front': 0, 'left': 2},
@@ -133,24 +137,26 @@ def test_cameras_go_together_by_their_stamps() -> None:
         {'front': 66},
         {'front': 100, 'left': 101},
     ]
-    assert messages.take() == {}
+    assert not messages.take().messages
 
 
 def test_a_bag_that_loops_keeps_the_order_of_arrival() -> None:
     """Stamps that go back do not overtake those before."""
-    messages = AllMessages()
+    messages = AllSets(TWO)
     for camera, ms in (('front', 900), ('left', 900), ('front', 0), ('left', 0)):
         messages.put(camera, image(ms * MILLISECOND_NS))
-    taken = [messages.take(), messages.take()]
+    taken = [messages.take().messages, messages.take().messages]
     assert [set(t) for t in taken] == [{'front', 'left'}] * 2
     assert [t['left'].header.stamp.nanosec for t in taken] == [900 * MILLISECOND_NS, 0]
 
 
 def test_the_newest_message_takes_the_place_of_an_older_one() -> None:
     """One a camera, and there is always room."""
-    messages = NewestMessages()
-    assert [messages.put(name, 1) for name in 'aba'] == [0, 0, 1]
-    assert messages.has_room('a') and len(messages) == 2
+    messages = NewestSets(TWO)
+    sent = [('front', 0), ('left', 0), ('front', 100), ('left', 100)]
+    lost = [messages.put(name, image(ms * MILLISECOND_NS)) for name, ms in sent]
+    assert lost == [0, 0, 0, 2]
+    assert messages.has_room('front') and len(messages) == 2
     assert messages.clear() == 2 and not messages
 
 

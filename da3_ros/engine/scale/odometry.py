@@ -28,6 +28,8 @@ _DRIFT = 0.01
 _FLOOR = 0.005
 # A keyframe for which odometry has not come by then will not get any.
 _PATIENCE_NS = 5_000_000_000
+# Images of a rig are of one moment when they are nearer in time.
+_SAME_MOMENT_NS = 50_000_000
 # Keyframes that must have moved against each other; two could both be wrong.
 _MIN_KEYFRAMES = 3
 
@@ -99,8 +101,11 @@ class OdometrySource(ScaleSource):
     def _solve(self, known: list[_Sighting]) -> Evidence:
         """Compare all pairs in reach."""
         first, second = np.triu_indices(len(known), k=1)
-        is_near = second - first <= _REACH
+        is_near = (second - first <= _REACH) & _are_motion(known, first, second)
         first, second = first[is_near], second[is_near]
+        if not len(first):
+            self.problem = 'there are no two keyframes of different moments yet'
+            return Evidence.IDLE
         in_odom = np.stack([s.odom_from_camera for s in known])
         in_map = np.stack([s.keyframe.map_from_camera for s in known])
         motion = invert(in_odom[first]) @ in_odom[second]
@@ -137,3 +142,15 @@ class OdometrySource(ScaleSource):
         if keyframes < _MIN_KEYFRAMES:
             return f'{keyframes} keyframes with odometry are far enough apart; 3 are needed'
         return ''
+
+
+def _are_motion(
+    sightings: Sequence[_Sighting], first: np.ndarray, second: np.ndarray
+) -> np.ndarray:
+    """
+    Tell which pairs (P,) are of two moments, and not of two cameras of a rig at one.
+
+    Between those TF has extrinsics, of which a rig is made: it would be measured by itself.
+    """
+    stamps_ns = np.array([s.keyframe.view.stamp_ns for s in sightings])
+    return np.abs(stamps_ns[first] - stamps_ns[second]) > _SAME_MOMENT_NS

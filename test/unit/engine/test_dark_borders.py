@@ -49,7 +49,7 @@ def distances_inside(model: str) -> np.ndarray:
 @pytest.mark.parametrize('model', LENSES)
 def test_what_is_seen_comes_from_inside_of_the_picture(model: str) -> None:
     """To the 32nd of a pixel that OpenCV rounds to."""
-    seen = Lenses(WIDTH, CPU).seen(frame(model)).numpy()
+    seen = Lenses(CPU).seen(frame(model), WIDTH).numpy()
     inside = distances_inside(model)
     assert 0.02 < (~seen).mean() < 0.5
     is_clear = np.abs(inside) > 1 / 32
@@ -59,41 +59,53 @@ def test_what_is_seen_comes_from_inside_of_the_picture(model: str) -> None:
 @pytest.mark.parametrize('model', LENSES)
 def test_a_pixel_that_is_partly_dark_is_not_seen(model: str) -> None:
     """At half the size: of four pixels, all must be seen."""
-    full = Lenses(WIDTH, CPU).seen(frame(model)).numpy()
-    half = Lenses(WIDTH // 2, CPU).seen(frame(model)).numpy()
+    full = Lenses(CPU).seen(frame(model), WIDTH).numpy()
+    half = Lenses(CPU).seen(frame(model), WIDTH // 2).numpy()
     of_four = full.reshape(HEIGHT // 2, 2, WIDTH // 2, 2).all(axis=(1, 3))
     np.testing.assert_array_equal(half, of_four)
 
 
 def test_lenses_without_dark_borders_have_no_mask() -> None:
     """Barrel distortion fills the picture; without distortion or intrinsics nothing is taken."""
-    lenses = Lenses(112, CPU)
+    lenses = Lenses(CPU)
     barrel = replace(frame(None), distortion=Distortion('plumb_bob', (-0.2, 0.0, 0.0, 0.0)))
-    assert lenses.seen(barrel) is None
-    assert lenses.seen(frame(None)) is None
-    assert lenses.seen(frame('plumb_bob', k=None)) is None
+    assert lenses.seen(barrel, 112) is None
+    assert lenses.seen(frame(None), 112) is None
+    assert lenses.seen(frame('plumb_bob', k=None), 112) is None
 
 
 def test_a_mask_is_made_once_for_a_calibration(monkeypatch: pytest.MonkeyPatch) -> None:
     """Other pictures have the same; many calibrations leave no more than a bounded number."""
-    lenses = Lenses(112, CPU)
-    first = lenses.seen(frame('plumb_bob', 1))
-    assert lenses.seen(frame('plumb_bob', 2)) is first
-    assert lenses.seen(frame('plumb_bob', k=1.1 * K)) is not first
+    lenses = Lenses(CPU)
+    first = lenses.seen(frame('plumb_bob', 1), 112)
+    assert lenses.seen(frame('plumb_bob', 2), 112) is first
+    assert lenses.seen(frame('plumb_bob', k=1.1 * K), 112) is not first
     monkeypatch.setattr('da3_ros.engine.lenses._MAX_CALIBRATIONS', 3)
     for i in range(5):
-        lenses.seen(frame('plumb_bob', k=(1 + 0.01 * i) * K))
+        lenses.seen(frame('plumb_bob', k=(1 + 0.01 * i) * K), 112)
     assert len(lenses._seen) == 3
 
 
 def test_both_ways_to_preprocess_have_the_same_mask() -> None:
     """The one on the device, too."""
     intake = Intake(CPU, 112, 1.0)
-    plain = intake.prepare(frame('plumb_bob')).view
+    plain = intake.prepare([frame('plumb_bob')])[0].view
     intake._preprocess = DevicePreprocess(CPU)
-    fast = intake.prepare(frame('plumb_bob')).view
+    fast = intake.prepare([frame('plumb_bob')])[0].view
     assert not plain.seen.all()
     np.testing.assert_array_equal(fast.seen, plain.seen)
+
+
+def test_a_mask_lies_in_the_letterbox_where_its_picture_does() -> None:
+    """What no camera saw is dark, and so are the lens's own borders."""
+    wide = Frame('wide', 1, np.zeros((56, 112, 3), np.uint8))
+    bent = replace(frame('plumb_bob'), camera='bent')
+    view = Intake(CPU, 112, 1.0).prepare([wide, bent])[1].view
+    rows, columns = view.content.pixels
+    alone = Lenses(CPU).seen(bent, view.content.width)
+    assert tuple(view.seen.shape) == (56, 112) and not alone.all()
+    np.testing.assert_array_equal(view.seen[rows, columns], alone)
+    assert view.seen.sum() == alone.sum()
 
 
 class Gossip(NetworkSimulator):
@@ -129,7 +141,7 @@ def test_dark_pixels_are_neither_published_nor_listened_to() -> None:
     """NaN and 1 in what goes out; the map is the same to the last bit, whatever they say."""
     engine, updates = run(7.0, 1000.0)
     _, quiet = run(1.0, 1.0)
-    seen = Lenses(112, CPU).seen(frame('plumb_bob')).numpy()
+    seen = Lenses(CPU).seen(frame('plumb_bob'), 112).numpy()
     for update, other in zip(updates, quiet, strict=True):
         (view,), (twin,) = update.views, other.views
         np.testing.assert_array_equal(np.isfinite(view.depth_m), seen)

@@ -178,7 +178,7 @@ def test_archived_keyframes_still_hold_their_depth() -> None:
 def test_a_recalled_keyframe_shows_the_network_the_very_picture(size: tuple[int, int]) -> None:
     """Whatever size the camera's was: a runner may still know what it made of it."""
     rgb = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
-    new = Intake(torch.device('cpu'), 112, 1.0).prepare(Frame('', 0, rgb, K))
+    new = Intake(torch.device('cpu'), 112, 1.0).prepare([Frame('', 0, rgb, K)])[0]
     shape = new.view.image.shape[1:]
     depth = torch.linspace(0.1, 50.0, shape.numel()).view(shape)
     k = Keyframe(new.view, new.prepared.rgb, K, depth, 1 + depth, pose_at([0, 0, 0]))

@@ -302,3 +302,17 @@ def test_the_users_word_is_not_resized_by_a_loop() -> None:
     unknown.set_unit(torch.ones(20, 20))
     unknown.resize(np.log(1.1))
     assert unknown.scale == pytest.approx(1.0)
+
+
+def test_odometry_learns_nothing_from_the_cameras_of_one_moment() -> None:
+    """Between them TF has the extrinsics that the rig was made of: it would measure itself."""
+    poses = [WALK[0]] * 12
+    truth = truth_of(poses, RIG)
+    robot = SimulatedRobot(truth, has_odometry=True, has_extrinsics=True)
+    config = replaced(CONFIG, {'scale.sources': ('odometry',)})
+    played = moments(truth, robot, config=config)
+    assert played[-1].status.keyframes >= 2
+    assert not any(m.status.is_metric for m in played)
+    assert 'different moments' in played[-1].status.scale_problems['odometry'] or (
+        'moved' in played[-1].status.scale_problems['odometry']
+    )

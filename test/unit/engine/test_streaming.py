@@ -239,11 +239,21 @@ def test_other_image_size_starts_anew_and_same_network_size_does_not() -> None:
     assert update.views[0].depth_m.shape == (42, WIDTH)
 
 
-def test_one_camera_of_two_may_not_change_the_size() -> None:
+def test_one_camera_that_sends_nonsense_does_not_cost_the_others_theirs() -> None:
+    """It is refused by name and reason; when it is all there is, by an error."""
     engine, frames = stream(arc(3))
-    engine.push([frames[0], dataclasses.replace(frames[0], camera='left')])
-    with pytest.raises(FrameError, match='one size'):
-        engine.push([frame(frames[1].stamp_ns, size=(WIDTH, 42))])
+    left = [dataclasses.replace(f, camera='left') for f in frames]
+    engine.push([frames[0], left[0]])
+    update = engine.push([frames[1], left[0]])
+    assert [view.camera for view in update.views] == ['']
+    assert {name: error.reason for name, error in update.refused.items()} == {
+        'left': 'frame_stamp'
+    }
+    broken = dataclasses.replace(frames[2], intrinsics=np.full((3, 3), np.nan))
+    update = engine.push([broken, left[2]])
+    assert [view.camera for view in update.views] == ['left'] and list(update.refused) == ['']
+    with pytest.raises(FrameError, match='stamps that grow'):
+        engine.push([left[1]])
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,61 @@
+"""
+How large a view's depth has to be to be that of a map: by what keyframes know of the same place.
+
+Shapes: N points, H W network image.
+"""
+
+from collections.abc import Sequence
+
+from da3_ros.engine.keyframes import Keyframe, overlap_points
+from da3_ros.geometry.alignment import robust_location
+from da3_ros.geometry.transforms import invert
+import numpy as np
+import torch
+
+# Points that must be seen, and the spread of their sizes, in logarithms, beyond which they are not
+# the same surfaces.
+_MIN_POINTS = 30
+_MAX_SPREAD = 0.25
+
+
+def size_among(
+    depth: torch.Tensor,
+    intrinsics: np.ndarray,
+    map_from_camera: np.ndarray,
+    known: Sequence[Keyframe],
+) -> float:
+    """
+    Return the factor by which depth (H, W) of a camera (4, 4) fits ``known`` keyframes best.
+
+    1 where they see too little of what it sees, or something else.
+    """
+    ratios = [
+        _log_ratios(
+            overlap_points(k.depth, k.intrinsics, k.map_from_camera).to(depth.device),
+            depth,
+            intrinsics,
+            map_from_camera,
+        )
+        for k in known
+    ]
+    found = torch.cat(ratios) if ratios else depth.new_empty(0)
+    if len(found) < _MIN_POINTS:
+        return 1.0
+    centre, spread = robust_location(found, torch.ones_like(found))
+    return float(centre.exp()) if float(spread) <= _MAX_SPREAD else 1.0
+
+
+def _log_ratios(
+    points: torch.Tensor, depth: torch.Tensor, intrinsics: np.ndarray, map_from_camera: np.ndarray
+) -> torch.Tensor:
+    """Return the logarithms of known over seen depth of those points (N, 3) that the view has."""
+    height, width = depth.shape
+    camera_from_map = points.new_tensor(invert(map_from_camera))
+    in_camera = points @ camera_from_map[:3, :3].T + camera_from_map[:3, 3]
+    in_camera = in_camera[torch.isfinite(in_camera[:, 2]) & (in_camera[:, 2] > 0)]
+    image = in_camera @ in_camera.new_tensor(intrinsics).T
+    u, v = (image[:, :2] / image[:, 2:]).round().clamp(-1, max(depth.shape)).long().unbind(1)
+    inside = (u >= 0) & (u < width) & (v >= 0) & (v < height)
+    seen = depth[v[inside], u[inside]].to(points)
+    ratios = (in_camera[inside, 2] / seen).log()
+    return ratios[torch.isfinite(ratios)]
