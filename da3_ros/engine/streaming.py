@@ -7,6 +7,7 @@ map, refine what the map knows, and decide what the map keeps.
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from da3_ros.config import EngineConfig
@@ -23,10 +24,11 @@ from da3_ros.engine.motion import MotionFilter
 from da3_ros.engine.networks import load_networks, MetricNetworkRunner
 from da3_ros.engine.placed_view import PlacedView
 from da3_ros.engine.placement import first_keyframe, place
+from da3_ros.engine.pose_prior import PosePrior
 from da3_ros.engine.reconfiguration import check_change
 from da3_ros.engine.registration import check_finite, refine, register, Registration
 from da3_ros.engine.runner import Runner, WindowPrediction
-from da3_ros.engine.scale import make_sources, MapScale, MetricRunner, PartScales, Robot
+from da3_ros.engine.scale import MapScale, MetricRunner, new_scale, PartScales, Robot
 from da3_ros.engine.stage_clock import StageClock
 from da3_ros.engine.tracking import Tracking
 from da3_ros.engine.window import Company
@@ -79,19 +81,20 @@ class StreamingEngine:
             self.licence = named.licence
             resolution = config.resolution or named.config.resolution
             if make_runner is None:
-                runner = GraphRunner(
-                    networks.window, config.window.size, config.cuda_graphs, config.compile
-                )
+                is_posed = config.pose_prior != 'none'
+                size, graphs = config.window.size, config.cuda_graphs
+                runner = GraphRunner(networks.window, size, graphs, config.compile, is_posed)
             else:
                 runner = make_runner(networks.window)
             if networks.metric is not None and metric_runner is None:
                 metric_runner = MetricNetworkRunner(networks.metric)
-        self._runner, self._metric_runner, self._robot = runner, metric_runner, robot
+        self._runner, self._metric_runner = runner, metric_runner
         self._config = config
+        self._prior = PosePrior(config, robot)
         self._intake = Intake(self.device, resolution, config.max_stamp_jump_s)
         self._mapper = Mapper(config, lambda view: self._runner.describe(view))
         self._tracking = Tracking()
-        self._scales = PartScales(self._new_scale)
+        self._scales = PartScales(partial(new_scale, config.scale, robot, metric_runner))
         self.reset()
 
     @property
@@ -111,6 +114,7 @@ class StreamingEngine:
         self._intake.clear()
         self._tracking.clear()
         self._scales.clear()
+        self._prior.clear()
         self._last: PlacedView | None = None
         self._motions: dict[str, MotionFilter] = {}
         self._untold: list[str] = []
@@ -193,7 +197,7 @@ class StreamingEngine:
         clock.lap('preprocess')
         company = self._company(newest)
         dense = self._mapper.dense_slots(company, len(newest))
-        prediction = self._runner.infer(company.views + [n.view for n in newest], dense)
+        prediction = self._prior.infer(self._runner, company, [n.view for n in newest], dense)
         clock.lap('network')
         # Told with the next update, should this push come to none.
         self._untold.append(self._take(self._mapper.corrected()))
@@ -230,6 +234,7 @@ class StreamingEngine:
             **self._scale.status.engine_fields,
             registration_inliers=registration.inliers,
             window_shrunk_to=self._mapper.shrunk_to,
+            prior=self._prior.status,
             stage_ms=clock.stage_ms,
         )
         reset_reason, self._reset_reason = self._reset_reason, ''
@@ -338,11 +343,6 @@ class StreamingEngine:
         else:
             self._scales.forget(change.joined)
         return change.notice
-
-    def _new_scale(self) -> MapScale:
-        """Return the scale of a part of the map of which nothing is known."""
-        sources = make_sources(self._config.scale, self._robot, self._metric_runner)
-        return MapScale(sources, self._config.scale.max_spread)
 
     @property
     def _scale(self) -> MapScale:

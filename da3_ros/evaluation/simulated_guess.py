@@ -7,7 +7,7 @@ Shapes: H W network image.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from da3_ros.geometry.transforms import rigid, Sim3
+from da3_ros.geometry.transforms import blend, invert, rigid, Sim3
 import numpy as np
 from scipy.spatial.transform import Rotation
 import torch
@@ -68,6 +68,25 @@ def misplaced(
     place = around + reach_m * rng.normal(size=3)
     there_from_world = Sim3(scale, rotation, place - scale * rotation @ centre)
     return [guess.moved(there_from_world).doubted() for guess in group]
+
+
+def followed(guesses: Sequence[Guess], given: Sequence[np.ndarray], share: float) -> list[Guess]:
+    """
+    Take views a share of the way to where they are said to be, poses (4, 4) in one frame.
+
+    Seen from the first view, which stays; how large the other frame is follows from all.
+    """
+    world_from_first, first_from_given = guesses[0].world_from_camera, invert(given[0])
+    told = np.stack([first_from_given @ pose for pose in given])
+    first_from_world = invert(world_from_first)
+    seen = np.stack([first_from_world @ guess.world_from_camera for guess in guesses])
+    way = float((told[:, :3, 3] ** 2).sum())
+    size = float((told[:, :3, 3] * seen[:, :3, 3]).sum()) / way if way > 0 else 1.0
+    told[:, :3, 3] *= max(size, 0.0)
+    poses = [world_from_first @ blend(a, b, share) for a, b in zip(seen, told, strict=True)]
+    return [
+        guess._replace(world_from_camera=pose) for guess, pose in zip(guesses, poses, strict=True)
+    ]
 
 
 def random_rotation(rng: np.random.Generator) -> np.ndarray:
