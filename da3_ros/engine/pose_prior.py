@@ -23,8 +23,8 @@ import numpy as np
 
 # By how much a view's decoded pose may differ from the given one, in degrees and as a share of the
 # longest way in the window: in one window, and in the mean of the last few.
-_MAX_ONCE = np.array([2.0, 1.0])
-_MAX_MEAN = np.array([0.9, 0.5])
+_MAX_ONCE = np.array([3.5, 1.0])
+_MAX_MEAN = np.array([1.4, 0.5])
 _GAIN = 0.2
 # Cameras that are nearer to each other than this [m] are at one place: no direction to compare.
 _SAME_PLACE_M = 0.02
@@ -32,6 +32,8 @@ _SAME_PLACE_M = 0.02
 # many that agreed all is forgotten.
 _MAX_PAUSE = 64
 _FORGIVEN_AFTER = 20
+# Windows in a row without poses that were asked for, before it is worth a warning.
+_WORRYING = 10
 
 _SOURCES: Mapping[str, Callable[[Robot], KnownPoses]] = {
     'rig': RigPoses,
@@ -60,7 +62,7 @@ class PosePrior:
         self._status = PriorStatus()
         self._unused: Counter[str] = Counter()
         self._deviation: np.ndarray | None = None
-        self._pause = self._paused_for = self._agreed = 0
+        self._pause = self._paused_for = self._agreed = self._missed = 0
 
     def infer(
         self,
@@ -111,6 +113,9 @@ class PosePrior:
     def _leave(self, why: NoPrior, warning: str = '') -> None:
         """Count a window without a prior; a warning lasts until windows agree again."""
         self._unused[why.reason] += 1
+        self._missed = self._missed + 1 if why.problem else 0
+        if self._missed >= _WORRYING and not self._status.warning:
+            warning = warning or f'No pose prior for {self._missed} windows: {why.problem}.'
         self._status = replace(
             self._status,
             unused=dict(self._unused),
@@ -120,6 +125,7 @@ class PosePrior:
 
     def _keep(self) -> None:
         """Count a window with a prior."""
+        self._missed = 0
         self._agreed += 1
         if self._agreed >= _FORGIVEN_AFTER:
             self._pause = 0

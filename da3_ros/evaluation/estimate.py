@@ -61,8 +61,8 @@ def engine_estimates(
 
     Of the first, 'engine', nothing is corrected afterwards: these are the poses that a robot would
     have had at the time. In the second, 'settled', each frame has gone with the keyframe that was
-    the newest when it came, as the map does when a loop is closed. ``robot`` is what the engine may
-    ask.
+    the newest when it came, as the map does when a loop is closed. ``robot`` is whom the engine
+    may ask for poses.
     """
     engine = StreamingEngine(config, runner, robot=robot)
     frames: list[_Placed] = []

@@ -1,5 +1,8 @@
 """What TF says of the robot: transforms in, without those that this node sends itself."""
 
+from collections.abc import Callable
+import threading
+
 from da3_ros.ros.poses import matrix_of
 from geometry_msgs.msg import TransformStamped
 import numpy as np
@@ -22,8 +25,11 @@ class _OthersListener(TransformListener):
     by it would always find itself right.
     """
 
-    def __init__(self, buffer: Buffer, node: Node, map_frame: str) -> None:
+    def __init__(
+        self, buffer: Buffer, node: Node, map_frame: str, on_change: Callable[[], None]
+    ) -> None:
         self._map_frame = map_frame
+        self._on_change = on_change
         self.fixed: dict[str, TransformStamped] = {}
         super().__init__(buffer, node, spin_thread=False)
 
@@ -33,11 +39,13 @@ class _OthersListener(TransformListener):
             t for t in data.transforms if t.header.frame_id.lstrip('/') != self._map_frame
         ]
         super().callback(data)
+        self._on_change()
 
     def static_callback(self, data: TFMessage) -> None:
         """Keep the transforms of one message on /tf_static, and remember them."""
         self.fixed |= {t.child_frame_id: t for t in data.transforms}
         super().static_callback(data)
+        self._on_change()
 
 
 class RobotTf:
@@ -45,12 +53,13 @@ class RobotTf:
     Answers where frames of the robot are; from any thread, and without waiting.
 
     What is not there at a stamp yet may be there when the next image comes; whoever asks, asks
-    again.
+    again, or waits with ``wait_for``, which the executor's thread must not: transforms come by it.
     """
 
     def __init__(self, node: Node, map_frame: str) -> None:
         self._buffer = _new_buffer()
-        self._listener = _OthersListener(self._buffer, node, map_frame)
+        self._changed = threading.Condition()
+        self._listener = _OthersListener(self._buffer, node, map_frame, self.wake)
 
     def lookup(self, target: str, source: str, stamp_ns: int) -> np.ndarray:
         """
@@ -72,6 +81,16 @@ class RobotTf:
             return self.lookup(target, source, stamp_ns)
         except TransformException:
             return None
+
+    def wait_for(self, is_there: Callable[[], bool], timeout_s: float) -> bool:
+        """Wait until ``is_there``, asked anew whenever transforms come; False if it never was."""
+        with self._changed:
+            return self._changed.wait_for(is_there, timeout_s)
+
+    def wake(self) -> None:
+        """Have ``wait_for`` ask again."""
+        with self._changed:
+            self._changed.notify_all()
 
     def forget(self) -> None:
         """Forget all that moves: time went back, and TF keeps nothing older than it has seen."""

@@ -70,7 +70,7 @@ def run_streams(arguments: argparse.Namespace) -> int:
         raise InputError(f'--seeds is {len(seeds)}; expected 1, or more with --simulate.')
     if config.pose_prior != 'none' and arguments.odometry is None:
         raise InputError(
-            f"pose_prior is '{config.pose_prior}'; expected --odometry DRIFT too, to know poses by."
+            f"pose_prior is '{config.pose_prior}'; expected --odometry DRIFT beside it."
         )
     results = []
     for footage in streams(arguments):
