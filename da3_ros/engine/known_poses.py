@@ -23,9 +23,9 @@ _MEMORY = 256
 # What map and odometry may differ by between two keyframes of a window: degrees, a share of the
 # scene's depth plus a share of the way, and a factor on ways of at least a share of the depth.
 # Both wander, the map by a few degrees and some percent of its depth.
-_MAX_ROTATION_DEG = 15.0
-_MAX_OFFSET = (0.2, 0.5)
-_MAX_STRETCH = 4.0
+_MAX_ROTATION_DEG = 8.0
+_MAX_OFFSET = (0.15, 0.3)
+_MAX_STRETCH = 3.0
 _MIN_WAY = 0.05
 
 

@@ -142,8 +142,7 @@ class StreamingEngine:
         ``new`` is how many frames a push will have. On a GPU this captures every number of views
         that the window grows through: seconds, or minutes where it compiles.
         """
-        image = np.zeros((height, width, 3), np.uint8)
-        view = self._intake.prepare(Frame('', 0, image)).view
+        view = self._intake.prepare(Frame('', 0, np.zeros((height, width, 3), np.uint8))).view
         if isinstance(self._runner, GraphRunner):
             size = tuple(view.image.shape[-2:])
             self._runner.prepare(size, self._mapper.window.shapes(new), progress)
@@ -331,7 +330,8 @@ class StreamingEngine:
         if company.is_recollected:
             self._mapper.let_go(company)
         self._tracking.lose()
-        self._status = replace(self._status, state=TrackingState.LOST, registration_inliers=0.0)
+        lost = {'state': TrackingState.LOST, 'registration_inliers': 0.0}
+        self._status = replace(self._status, **lost, prior=self._prior.status)
 
     def _take(self, change: Change | None) -> str:
         """Let the scale follow a correction of the map; returns what to tell of it."""

@@ -70,20 +70,27 @@ def misplaced(
     return [guess.moved(there_from_world).doubted() for guess in group]
 
 
-def followed(guesses: Sequence[Guess], given: Sequence[np.ndarray], share: float) -> list[Guess]:
+def followed(
+    guesses: Sequence[Guess], given: np.ndarray, true: np.ndarray, share: float
+) -> list[Guess]:
     """
-    Take views a share of the way to where they are said to be, poses (4, 4) in one frame.
+    Take views a share of the way to where they are said to be, seen from the first one.
 
-    Seen from the first view, which stays; how large the other frame is follows from all.
+    ``given`` poses (V, 4, 4) are in a frame of any size, ``true`` ones in the world. What a view
+    has against its pose is never more than its way: of short ways a network alone knows little.
     """
-    world_from_first, first_from_given = guesses[0].world_from_camera, invert(given[0])
-    told = np.stack([first_from_given @ pose for pose in given])
-    first_from_world = invert(world_from_first)
-    seen = np.stack([first_from_world @ guess.world_from_camera for guess in guesses])
-    way = float((told[:, :3, 3] ** 2).sum())
-    size = float((told[:, :3, 3] * seen[:, :3, 3]).sum()) / way if way > 0 else 1.0
-    told[:, :3, 3] *= max(size, 0.0)
-    poses = [world_from_first @ blend(a, b, share) for a, b in zip(seen, told, strict=True)]
+    told, right = invert(given[0]) @ given, invert(true[0]) @ true
+    lengths = [np.linalg.norm(poses[:, :3, 3]) for poses in (told, right)]
+    if lengths[0] > 0:
+        told[:, :3, 3] *= lengths[1] / lengths[0]
+    world_from_first = guesses[0].world_from_camera
+    poses = []
+    for guess, pose in zip(guesses, told, strict=True):
+        seen = invert(world_from_first) @ guess.world_from_camera
+        offset = seen[:3, 3] - pose[:3, 3]
+        most = np.linalg.norm(pose[:3, 3])
+        seen[:3, 3] = pose[:3, 3] + offset * min(1.0, most / max(np.linalg.norm(offset), 1e-12))
+        poses.append(world_from_first @ blend(seen, pose, share))
     return [
         guess._replace(world_from_camera=pose) for guess, pose in zip(guesses, poses, strict=True)
     ]

@@ -138,7 +138,9 @@ class NetworkSimulator:
         )
         guesses = self._guesses(views)
         if all(v.world_from_camera is not None and v.intrinsics is not None for v in views):
-            guesses = followed(guesses, [v.world_from_camera for v in views], _FOLLOWED)
+            given = np.stack([view.world_from_camera for view in views])
+            true = [self.truth.world_from_camera(v.camera, v.stamp_ns) for v in views]
+            guesses = followed(guesses, given, np.stack(true), _FOLLOWED)
         guesses = [guess.moved(gauge) for guess in guesses]
         depth = torch.stack([guess.depth for guess in guesses])
         confidence = torch.stack([guess.confidence for guess in guesses])
