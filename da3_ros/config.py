@@ -179,9 +179,9 @@ class EngineConfig(Config):
     )
     pose_prior: str = parameter(
         'none',
-        'Poses that the network is told beside the images, from TF. rig: of cameras that see a '
-        'first set together. odometry: of all views of a window. Both need CameraInfo; what '
-        'disagrees with the images is dropped. See docs/pose_priors.md.',
+        'Poses that the network is told beside the images, from TF. rig: where cameras are to '
+        'each other, at the start of a map. odometry: where all views of a window are. Both need '
+        'CameraInfo; what disagrees with the images is dropped. See docs/pose_priors.md.',
         choices=POSE_PRIORS,
     )
     window: WindowConfig = group(WindowConfig)

@@ -18,6 +18,8 @@ from da3_ros.engine.window import Company
 from da3_ros.geometry.transforms import invert, rotation_angle_deg
 import numpy as np
 
+# Views that are no further apart in time were taken together, for a robot at walking pace.
+_TOGETHER_NS = 5_000_000
 # Poses that are remembered, those of views that were last needed: more than a window can have.
 _MEMORY = 256
 # What map and odometry may differ by between two keyframes of a window: degrees, a share of the
@@ -58,7 +60,8 @@ class RigPoses:
     """
     Knows views that were taken together, from the extrinsics of their cameras.
 
-    A window with keyframes has none: how the robot moved between them, extrinsics don't tell.
+    Windows with others have none: how the robot has moved between them, extrinsics don't tell. So
+    it is the beginning of a map that they help.
     """
 
     def __init__(self, robot: Robot) -> None:
@@ -66,12 +69,12 @@ class RigPoses:
         self._robot = robot
 
     def find(self, company: Company, newest: Sequence[WindowView]) -> np.ndarray | NoPrior:
-        """Return the poses (V, 4, 4) in the frame of the first camera."""
-        if len(company):
-            return NoPrior('keyframes')
-        first = newest[0]
+        """Return the poses (V, 4, 4) in the frame of the first view's camera."""
+        first, *others = (*company.views, *newest)
+        if any(abs(view.stamp_ns - first.stamp_ns) > _TOGETHER_NS for view in others):
+            return NoPrior('apart')
         poses = [np.eye(4)]
-        for view in newest[1:]:
+        for view in others:
             pose = self._robot.camera_from_other(
                 first.camera, first.stamp_ns, view.camera, view.stamp_ns
             )

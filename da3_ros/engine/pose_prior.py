@@ -23,8 +23,8 @@ import numpy as np
 
 # By how much a view's decoded pose may differ from the given one, in degrees and as a share of the
 # longest way in the window: in one window, and in the mean of the last few.
-_MAX_ONCE = np.array([2.0, 0.8])
-_MAX_MEAN = np.array([0.9, 0.4])
+_MAX_ONCE = np.array([2.0, 0.6])
+_MAX_MEAN = np.array([0.9, 0.3])
 _GAIN = 0.2
 # Cameras that are nearer to each other than this [m] are at one place: no direction to compare.
 _SAME_PLACE_M = 0.02

@@ -1,6 +1,7 @@
 """Waiting for the transforms of an image: TF is often some milliseconds behind the cameras."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 import time
 
 from da3_ros.config import NodeConfig
@@ -14,46 +15,38 @@ _TRY_AGAIN = 16
 
 class PoseWait:
     """
-    Lets images wait for the poses that ``pose_prior`` needs, in the worker's thread and not long.
+    Lets images wait for odometry, which ``pose_prior`` needs, in the worker's thread and not long.
 
-    Where waiting does not help (no odometry, one that lags by more than the wait, one that has
-    ended) nearly no image waits; where it has never been heard of, none.
+    Where waiting does not help (odometry that has ended, or lags by more than the wait) nearly no
+    image waits; where odometry has never been heard of, none.
     """
 
     def __init__(self, robot: RosRobot, config: NodeConfig) -> None:
-        """Take who is asked, and what is needed for how long."""
+        """Take who is asked, and whether and for how long."""
         self._robot = robot
         self._timeout_s = config.pose_prior_wait_s
-        self._needs = config.pose_prior
+        self._is_needed = config.pose_prior == 'odometry'
         self._in_vain = 0
         self._passed_by = _TRY_AGAIN
 
-    def wait(
-        self, stamps_ns: Mapping[str, int], has_map: bool, is_over: Callable[[], bool]
-    ) -> dict[str, float]:
+    def wait(self, stamps_ns: Mapping[str, int], is_over: Callable[[], bool]) -> dict[str, float]:
         """
-        Return when the poses of a set of images are known, or will not be.
+        Return when odometry is there at the stamp of each camera's image, or will not be.
 
-        Args:
-            stamps_ns: Stamp of each camera's image.
-            has_map: Whether there is a map: extrinsics are of use before only.
-            is_over: Whether nobody wants the images any more; see ``wake``.
+        ``is_over`` tells whether nobody wants the images any more; ``wake`` has it asked.
 
         Returns:
-            What it took [ms], as a stage of the update; empty where no poses are needed.
+            What it took [ms], as a stage of the update; empty where odometry is not needed.
 
         """
-        start = time.perf_counter()
-        if self._needs == 'odometry':
-            knows = self._robot.knows_odometry
-        elif self._needs == 'rig' and len(stamps_ns) > 1 and not has_map:
-            knows = self._robot.knows_rig
-        else:
+        if not self._is_needed:
             return {}
-        self._robot.wait_for(lambda: is_over() or knows(stamps_ns), self._patience_s(stamps_ns))
-        if knows(stamps_ns):
+        start = time.perf_counter()
+        knows = partial(self._robot.knows_odometry, stamps_ns)
+        self._robot.wait_for(lambda: is_over() or knows(), self._patience_s(stamps_ns))
+        if knows():
             self._in_vain, self._passed_by = 0, _TRY_AGAIN
-        else:
+        elif not is_over():
             self._in_vain += 1
         return {'wait': (time.perf_counter() - start) * 1e3}
 
@@ -65,7 +58,7 @@ class PoseWait:
         """Return how long it is worth to wait now."""
         if self._in_vain < _MAX_IN_VAIN:
             return self._timeout_s
-        if self._needs == 'odometry' and not self._robot.has_odometry(stamps_ns):
+        if not self._robot.has_odometry(stamps_ns):
             return 0.0
         self._passed_by += 1
         if self._passed_by <= _TRY_AGAIN:

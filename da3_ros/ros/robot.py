@@ -50,11 +50,6 @@ class RosRobot:
         """Tell whether there is odometry of all these cameras at their stamps."""
         return all(self.odom_from_camera(*pair) is not None for pair in stamps_ns.items())
 
-    def knows_rig(self, stamps_ns: Mapping[str, int]) -> bool:
-        """Tell whether it is known where these cameras are to the first of them."""
-        first, *others = stamps_ns.items()
-        return all(self.camera_from_other(*first, *other) is not None for other in others)
-
     def odom_from_camera(self, camera: str, stamp_ns: int) -> np.ndarray | None:
         """Return where a camera is in the odometry frame."""
         return self._tf.find(self._odom_frame, self._frame_ids[camera], stamp_ns)

@@ -204,7 +204,7 @@ class Worker:
         convert_ms = (time.perf_counter() - start) * 1e3
         frame_ids = {name: self._cameras[name].frame_id(m) for name, m in messages.items()}
         self._robot.learn(frame_ids)
-        waited_ms = self._wait(frames, has_map=engine.status.keyframes > 0)
+        waited_ms = self._wait(frames)
         update = self._push(frames) if frames else None
         if update is None:
             self._outbox.put(Parcel(config, self.newest_stamp_ns))
@@ -233,12 +233,12 @@ class Worker:
                 self._drop(error.reason, str(error), 1)
         return frames
 
-    def _wait(self, frames: Sequence[Frame], has_map: bool) -> dict[str, float]:
+    def _wait(self, frames: Sequence[Frame]) -> dict[str, float]:
         """Give the robot's transforms a moment to come; returns what it took."""
         stamps_ns = {frame.camera: frame.stamp_ns for frame in frames}
         if not stamps_ns:
             return {}
-        return self._pose_wait.wait(stamps_ns, has_map, lambda: not self._inbox.is_open)
+        return self._pose_wait.wait(stamps_ns, lambda: not self._inbox.is_open)
 
     def _push(self, frames: list[Frame]) -> Update | None:
         """Return what the engine makes of a set of frames, or None if it cannot use them."""

@@ -354,11 +354,24 @@ def test_a_rig_makes_the_first_window_better_and_no_other() -> None:
     drive = Drive(truth, SimulatedRobot(truth, has_extrinsics=True), config)
     prior = drive.go().prior
     assert drive.network.posed == [True, False, False, False, False, False]
-    assert (prior.used, dict(prior.unused)) == (1, {'keyframes': 5})
+    assert (prior.used, dict(prior.unused)) == (1, {'apart': 5})
     free = Drive(truth, None)
     free.go(1)
     told, guessed = next(drive.window_errors()), next(free.window_errors())
     assert told[0] < 0.5 * guessed[0]
+
+
+def test_a_rig_whose_images_come_one_by_one_is_known_all_the_same() -> None:
+    """As over DDS: the second view joins the first, which was taken together with it."""
+    truth = truth_of(winding_walk(3), LEFT_RIGHT)
+    network = Recorder(truth, NOISE)
+    robot = SimulatedRobot(truth, has_extrinsics=True)
+    engine = StreamingEngine(replaced(CONFIG, {'pose_prior': 'rig'}), network, robot=robot)
+    rgb = np.zeros((SIZE[1], SIZE[0], 3), np.uint8)
+    for stamp in sorted(truth.poses['left']):
+        for camera in LEFT_RIGHT:
+            engine.push([Frame(camera, stamp, rgb, K)])
+    assert network.posed == [False, True, False, False, False, False]
 
 
 def test_a_rig_without_extrinsics_says_so() -> None:
