@@ -10,9 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from da3_ros.engine.keyframes import Keyframe
 from da3_ros.engine.runner import WindowView
-from da3_ros.engine.scale.depths import median_depth
 from da3_ros.engine.scale.robot import Robot
 from da3_ros.engine.window import Company
 from da3_ros.geometry.transforms import invert, rotation_angle_deg
@@ -22,13 +20,11 @@ import numpy as np
 _TOGETHER_NS = 5_000_000
 # Poses that are remembered, those of views that were last needed: more than a window can have.
 _MEMORY = 256
-# What map and odometry may differ by between two keyframes of a window: degrees, a share of the
-# scene's depth plus a share of the way, and a factor on ways of at least a share of the depth.
-# Both wander, the map by a few degrees and some percent of its depth.
-_MAX_ROTATION_DEG = 8.0
-_MAX_OFFSET = (0.15, 0.3)
-_MAX_STRETCH = 3.0
-_MIN_WAY = 0.05
+# A step of odometry is a jump when it is so many times as fast as is usual, plus a floor: a robot
+# that stands may start [m/s, degrees/s].
+_JUMP = 5.0
+_FLOOR = np.array([3.0, 180.0])
+_SPEED_GAIN = 0.1
 
 
 @dataclass(frozen=True)
@@ -92,12 +88,12 @@ class RigPoses:
 
 class OdometryPoses:
     """
-    Knows views from odometry, as long as it goes along with the map.
+    Knows views from odometry.
 
-    Odometry that has drifted or jumped between two keyframes contradicts the map, which has seen
-    both; it is used again when those from before have left the window. Of an old place odometry
-    would be a false witness: where a guest is, and whether a lost view is there again, the images
-    alone shall say.
+    Odometry that jumps (it was reset) is another one from there on: the poses before are
+    forgotten, and windows have priors again when the keyframes from before have left. Of an old
+    place odometry would be a false witness: where a guest is, and whether a lost view is there
+    again, the images alone shall say.
     """
 
     def __init__(self, robot: Robot) -> None:
@@ -108,6 +104,8 @@ class OdometryPoses:
     def clear(self) -> None:
         """Forget the stream."""
         self._odom_from_camera: dict[int, np.ndarray] = {}
+        self._last: dict[str, tuple[int, np.ndarray]] = {}
+        self._usual: np.ndarray | None = None
 
     def find(self, company: Company, newest: Sequence[WindowView]) -> np.ndarray | NoPrior:
         """Return the poses (V, 4, 4) in the odometry frame."""
@@ -123,10 +121,8 @@ class OdometryPoses:
         poses = [self._odom_from_camera.get(view.key) for view in (*company.views, *newest)]
         if any(pose is None for pose in poses):
             return NoPrior(
-                'keyframe', 'TF had no odometry when a keyframe of the window was taken'
+                'keyframe', 'a keyframe of the window is from before odometry came, or jumped'
             )
-        if problem := _contradiction(company.known, np.stack(poses)[: len(company)]):
-            return NoPrior('drift', problem)
         return np.stack(poses)
 
     def _learn(self, before: Sequence[WindowView], newest: Sequence[WindowView]) -> str | None:
@@ -135,49 +131,28 @@ class OdometryPoses:
         for view in before:  # is needed still
             if view.key in poses:
                 poses[view.key] = poses.pop(view.key)
-        missing = None
-        for view in newest:
-            pose = self._robot.odom_from_camera(view.camera, view.stamp_ns)
-            if pose is None:
-                missing = view.camera
-            else:
-                poses[view.key] = pose
+        found = {v.key: self._robot.odom_from_camera(v.camera, v.stamp_ns) for v in newest}
+        known = [view for view in newest if found[view.key] is not None]
+        jumps = [self._jumps(view, found[view.key]) for view in known]
+        if any(jumps):
+            poses.clear()
+        poses.update({view.key: found[view.key] for view in known})
         while len(poses) > _MEMORY:
             del poses[next(iter(poses))]
-        return missing
+        return next((v.camera for v in newest if found[v.key] is None), None)
 
-
-def _contradiction(known: Sequence[Keyframe], in_odom: np.ndarray) -> str:
-    """
-    Return in what odometry, poses (K, 4, 4), and map differ about keyframes, or an empty string.
-
-    Each pair of keyframes is a motion that both saw; how large the map is follows from all.
-    """
-    if len(known) < 2:
-        return ''
-    in_map = np.stack([keyframe.map_from_camera for keyframe in known])
-    first, second = np.triu_indices(len(known), k=1)
-    by_odom = invert(in_odom[first]) @ in_odom[second]
-    by_map = invert(in_map[first]) @ in_map[second]
-    turned = np.swapaxes(by_odom[:, :3, :3], 1, 2) @ by_map[:, :3, :3]
-    rotation_deg = float(rotation_angle_deg(turned).max())
-    if rotation_deg > _MAX_ROTATION_DEG:
-        return f'odometry and map differ by {rotation_deg:.0f} degrees about the keyframes'
-    depth = median_depth(known[0].depth)
-    ways, lengths = (np.linalg.norm(motion[:, :3, 3], axis=1) for motion in (by_odom, by_map))
-    is_long = lengths > _MIN_WAY * depth
-    if not is_long.any():
-        return ''
-    with np.errstate(divide='ignore'):
-        log_stretch = np.log(ways[is_long] / lengths[is_long])
-    usual = float(np.median(log_stretch))
-    if not np.isfinite(usual):
-        return 'the map saw the camera move where odometry did not'
-    off = float(np.abs(log_stretch - usual).max())
-    if off > np.log(_MAX_STRETCH):
-        return f'odometry and map differ by a factor of {np.exp(off):.3g} about how far it was'
-    offsets = np.linalg.norm(by_map[:, :3, 3] - by_odom[:, :3, 3] / np.exp(usual), axis=1)
-    if (offsets > _MAX_OFFSET[0] * depth + _MAX_OFFSET[1] * lengths).any():
-        share = 100.0 * float(offsets.max()) / depth
-        return f'odometry and map differ by {share:.0f} % of the depth about where keyframes are'
-    return ''
+    def _jumps(self, view: WindowView, pose: np.ndarray) -> bool:
+        """Take in a camera's next pose; tell whether no robot could get there in that time."""
+        stamp_ns, before = self._last.get(view.camera, (view.stamp_ns, pose))
+        self._last[view.camera] = view.stamp_ns, pose
+        if view.stamp_ns <= stamp_ns:
+            return False
+        step = invert(before) @ pose
+        length = np.array([np.linalg.norm(step[:3, 3]), rotation_angle_deg(step[:3, :3])])
+        speed = length / (1e-9 * (view.stamp_ns - stamp_ns))
+        if self._usual is None:  # a car may be on its way already
+            self._usual = speed
+        if (speed > _JUMP * self._usual + _FLOOR).any():
+            return True
+        self._usual += _SPEED_GAIN * (speed - self._usual)
+        return False

@@ -122,9 +122,9 @@ def test_odometry_of_a_frame_that_is_not_optical_is_dropped_and_said(
     for stamp in stage.stamps:
         turn(stage, stamp, stage.truth.world_from_camera('', stamp) @ BODY_AXES)
         stage.look(stamp)
-    dropped = {reason: prior(stage).unused.get(reason, 0) for reason in ('images', 'drift')}
-    assert sum(dropped.values()) > 10
-    assert abs(stage.depth_error()) < 5.0  # it is placed, whatever its scale
+    dropped = {reason: prior(stage).unused.get(reason, 0) for reason in ('images', 'pause')}
+    assert dropped['images'] >= 1
+    assert sum(dropped.values()) > 5
     assert stage.rig.counts().frames_dropped == 0
     diagnosed(stage, 'The pose prior is off: ')
 

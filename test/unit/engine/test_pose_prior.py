@@ -182,14 +182,14 @@ def mirrored(index: int, poses: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize('fault', [body_axes, mirrored])
 def test_poses_that_the_images_contradict_are_dropped_and_cost_little(fault: object) -> None:
-    """By what the network makes of them, then also by the map; they are not tried for ever."""
+    """By what the network makes of them; they are not tried for ever."""
     truth = truth_of(winding_walk(60))
     drive = Drive(truth, FaultyOdometry(truth, fault))
     prior = drive.go().prior
     assert prior.unused['images'] >= 1
-    assert prior.unused['drift'] > 30
+    assert sum(prior.unused[reason] for reason in ('images', 'pause')) > 30
     assert 'The pose prior is off: the network sees the new view' in prior.warning
-    assert prior.used < 10
+    assert prior.used < 25
     # A push that drops its prior takes two windows.
     assert len(drive.network.posed) == 60 + prior.unused['images']
     free = Drive(truth, None)
@@ -206,8 +206,8 @@ def shaken(index: int, poses: np.ndarray) -> np.ndarray:
 
 @pytest.fixture
 def unjudged(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let odometry contradict the map."""
-    monkeypatch.setattr('da3_ros.engine.known_poses._contradiction', lambda *_: '')
+    """Let odometry turn as fast as it likes."""
+    monkeypatch.setattr('da3_ros.engine.known_poses._FLOOR', np.full(2, np.inf))
 
 
 def test_false_poses_do_harm_where_nobody_looks(
@@ -228,12 +228,12 @@ def test_false_poses_do_harm_where_nobody_looks(
 
 def test_a_prior_that_is_right_again_is_used_again_and_the_warning_goes() -> None:
     truth = truth_of(winding_walk(90))
-    robot = FaultyOdometry(truth, lambda i, p: body_axes(i, p) if 10 <= i < 16 else right(i, p))
+    robot = FaultyOdometry(truth, lambda i, p: mirrored(i, p) if i < 16 else right(i, p))
     drive = Drive(truth, robot)
     assert drive.go(16).prior.warning
     during = drive.engine.status.prior.used
     after = drive.go()
-    assert after.prior.used > during + 40
+    assert after.prior.used > during + 30
     assert (after.prior.warning, after.prior.problem) == ('', '')
     assert all(drive.network.posed[-10:])
 
@@ -251,12 +251,22 @@ def test_odometry_that_jumps_is_used_again_when_the_window_is_past_it() -> None:
     before = drive.go(20).prior
     assert (before.used, dict(before.unused)) == (19, {'alone': 1})
     prior = drive.go().prior
-    assert prior.unused['drift'] > 0
+    assert 0 < prior.unused['keyframe'] < 25
+    assert 'images' not in prior.unused
     assert prior.used > 35
     assert all(drive.network.posed[-10:])
     free = Drive(truth, None)
     free.go()
     assert drive.path_error_m() < 1.2 * free.path_error_m()
+
+
+def test_a_fast_start_is_no_jump() -> None:
+    """A car that is on its way when the first image comes: 40 m/s."""
+    truth = truth_of([camera_at([4.0 * i, 0.0, 0.0]) for i in range(4)])
+    poses = OdometryPoses(FaultyOdometry(truth))
+    for stamp in sorted(truth.poses['']):
+        poses.find(Company(()), [WindowView(stamp, '', stamp, torch.zeros(3, 2, 2), K)])
+    assert len(poses._odom_from_camera) == 4
 
 
 def test_odometry_that_ends_is_said_and_comes_back() -> None:
@@ -299,7 +309,7 @@ def test_wheels_that_slip_do_little_harm() -> None:
     assert drive.path_error_m() < 1.3 * free.path_error_m()
 
 
-def test_false_poses_that_no_map_contradicts_are_tried_ever_more_rarely(unjudged: None) -> None:
+def test_false_poses_are_tried_ever_more_rarely(unjudged: None) -> None:
     """Each try costs a window: 6 of them in the first 64 frames."""
     truth = truth_of(winding_walk(66))
     drive = Drive(truth, FaultyOdometry(truth, shaken))
@@ -383,7 +393,7 @@ def test_a_rig_without_extrinsics_says_so() -> None:
 
 
 def test_a_reset_forgets_what_was() -> None:
-    truth = truth_of(winding_walk(10))
+    truth = truth_of(winding_walk(30))
     drive = Drive(truth, FaultyOdometry(truth))
     drive.go(6)
     drive.engine.reset()
