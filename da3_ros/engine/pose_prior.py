@@ -63,6 +63,7 @@ class PosePrior:
         self._unused: Counter[str] = Counter()
         self._deviation: np.ndarray | None = None
         self._pause = self._paused_for = self._agreed = self._missed = 0
+        self._verdict = ''  # what was wrong with the last prior that was dropped
 
     def infer(
         self,
@@ -85,6 +86,7 @@ class PosePrior:
         prediction = runner.infer(posed, depth_views)
         is_first = not len(company)
         if problem := self._disagreement(prediction, poses, len(company) + is_first):
+            self._verdict = problem
             self._pause = min(max(2 * self._pause, 1), _MAX_PAUSE)
             self._paused_for, self._agreed, self._deviation = self._pause, 0, None
             self._leave(NoPrior('images', problem), warning=f'The pose prior is off: {problem}.')
@@ -107,7 +109,7 @@ class PosePrior:
             return poses
         if self._paused_for > 0:
             self._paused_for -= 1
-            return NoPrior('pause', self._status.problem)
+            return NoPrior('pause', self._verdict)
         return poses
 
     def _leave(self, why: NoPrior, warning: str = '') -> None:
@@ -141,11 +143,13 @@ class PosePrior:
         self, prediction: WindowPrediction, given: np.ndarray, first_new: int
     ) -> str:
         """Return in what decoded and given poses (V, 4, 4) of new views differ, or nothing."""
+        if not np.isfinite(prediction.window_from_camera).all():
+            return 'the network has no finite poses for what it was told'
         found = _deviation(prediction.window_from_camera, given)[:, first_new:].max(axis=1)
         before = found if self._deviation is None else self._deviation
         self._deviation = before + _GAIN * (found - before)
         for deviation, most in ((found, _MAX_ONCE), (self._deviation, _MAX_MEAN)):
-            if not (deviation <= most).all():  # nor NaN
+            if (deviation > most).any():
                 return (
                     f'the network sees the new view {deviation[0]:.1f} degrees and '
                     f'{100 * deviation[1]:.0f} % of the way off what it was told'

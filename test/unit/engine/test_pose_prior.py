@@ -79,9 +79,10 @@ class Drive:
         config: EngineConfig = CONFIG,
         noise: Noise = NOISE,
         k: np.ndarray | None = K,
+        network: type = Recorder,
     ) -> None:
         self.truth, self.k = truth, k
-        self.network = Recorder(truth, noise)
+        self.network = network(truth, noise)
         self.engine = StreamingEngine(config, self.network, robot=robot)
         self.updates: list[Update | None] = []
         self._stamps = iter(sorted(next(iter(truth.poses.values()))))
@@ -189,6 +190,7 @@ def test_poses_that_the_images_contradict_are_dropped_and_cost_little(fault: obj
     assert prior.unused['images'] >= 1
     assert sum(prior.unused[reason] for reason in ('images', 'pause')) > 30
     assert 'The pose prior is off: the network sees the new view' in prior.warning
+    assert prior.problem in prior.warning and prior.problem
     assert prior.used < 25
     # A push that drops its prior takes two windows.
     assert len(drive.network.posed) == 60 + prior.unused['images']
@@ -338,6 +340,25 @@ def test_windows_without_a_direction_have_priors_all_the_same(path: list[np.ndar
     for update in drive.updates:
         assert np.isfinite(update.views[0].map_from_camera).all()
     assert np.isfinite(prior.deviation_deg)
+
+
+class Overwhelmed(Recorder):
+    """A network that makes nothing of known poses."""
+
+    def infer(self, views: list[WindowView], depth_views: object = None) -> WindowPrediction:
+        prediction = super().infer(views, depth_views)
+        if self.posed[-1]:
+            prediction.window_from_camera[-1] = np.nan
+        return prediction
+
+
+def test_poses_that_the_network_makes_nothing_of_are_dropped() -> None:
+    truth = truth_of(winding_walk(20))
+    drive = Drive(truth, FaultyOdometry(truth), network=Overwhelmed)
+    prior = drive.go(3).prior
+    assert dict(prior.unused) == {'alone': 1, 'images': 1, 'pause': 1}
+    assert 'no finite poses' in prior.problem
+    assert None not in drive.updates
 
 
 def test_a_lost_view_and_a_guest_are_judged_by_images_alone() -> None:
