@@ -8,7 +8,7 @@ from da3_ros.engine import EngineStatus, Frame, StreamingEngine, Update
 from da3_ros.engine.known_poses import OdometryPoses
 from da3_ros.engine.runner import WindowPrediction, WindowView
 from da3_ros.engine.window import Company
-from da3_ros.errors import FrameError
+from da3_ros.errors import FrameError, RegistrationError
 from da3_ros.evaluation.simulated_robot import RobotNoise, SimulatedRobot
 from da3_ros.evaluation.simulated_stream import camera_at, FURNISHED_ROOM, winding_walk
 from da3_ros.evaluation.simulator import NetworkSimulator, Noise
@@ -340,6 +340,19 @@ def test_windows_without_a_direction_have_priors_all_the_same(path: list[np.ndar
     for update in drive.updates:
         assert np.isfinite(update.views[0].map_from_camera).all()
     assert np.isfinite(prior.deviation_deg)
+
+
+def test_windows_of_lost_frames_count_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    truth = truth_of(winding_walk(20))
+    drive = Drive(truth, FaultyOdometry(truth))
+    drive.go(2)
+
+    def refuse(*_: object) -> None:
+        raise RegistrationError('It fits nowhere.')
+
+    monkeypatch.setattr('da3_ros.engine.tracking.Tracking.check_agreement', refuse)
+    assert drive.go(1).prior.used == 2
+    assert drive.updates[-1] is None
 
 
 class Overwhelmed(Recorder):
