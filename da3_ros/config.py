@@ -16,6 +16,7 @@ from da3_ros.frames_config import FramesConfig
 from da3_ros.parameter_tree import Config, group, parameter
 
 DEPTH_ENCODINGS = ('32FC1', '16UC1')
+POSE_PRIORS = ('none', 'rig', 'odometry')
 SCALE_SOURCES = ('rig', 'odometry', 'metric_model', 'depth_sensor', 'fixed')
 _CAMERA_NAME = re.compile(r'[A-Za-z][A-Za-z0-9_]*(/[A-Za-z][A-Za-z0-9_]*)*')
 _DEVICE = re.compile(r'auto|cpu|cuda(:\d+)?')
@@ -176,6 +177,13 @@ class EngineConfig(Config):
         minimum=0.0,
         maximum=3600.0,
     )
+    pose_prior: str = parameter(
+        'none',
+        'Poses that the network is told beside the images, from TF. rig: where cameras are to '
+        'each other, at the start of a map. odometry: where all views of a window are. Both need '
+        'CameraInfo; what disagrees with the images is dropped. See docs/pose_priors.md.',
+        choices=POSE_PRIORS,
+    )
     window: WindowConfig = group(WindowConfig)
     keyframe: KeyframeConfig = group(KeyframeConfig)
     scale: ScaleConfig = group(ScaleConfig)
@@ -277,6 +285,13 @@ class NodeConfig(EngineConfig):
         'every_frame: none is dropped, images wait their turn, at first here, then in the '
         'middleware, which asks for a reliable publisher.',
         choices=('realtime', 'every_frame'),
+    )
+    pose_prior_wait_s: float = parameter(
+        0.05,
+        'For pose_prior: odometry: how long an image waits for the transform at its stamp [s]; '
+        'more than the time between two transforms, or images go without.',
+        minimum=0.0,
+        maximum=1.0,
     )
     autostart: bool = parameter(True, 'Configure and activate without being told to.')
     tf: str = parameter(

@@ -12,6 +12,7 @@ from da3_ros.engine.frame import (
 )
 from da3_ros.engine.licence import licence_line
 from da3_ros.engine.map_cloud import MapCloud, Surface
+from da3_ros.engine.prior_status import PriorStatus
 from da3_ros.engine.single_view import SingleViewEngine
 from da3_ros.engine.streaming import StreamingEngine
 
@@ -24,6 +25,7 @@ __all__ = [
     'licence_line',
     'make_engine',
     'MapCloud',
+    'PriorStatus',
     'SingleViewEngine',
     'StreamingEngine',
     'Surface',

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 import enum
 
+from da3_ros.engine.prior_status import PriorStatus
 from da3_ros.errors import FrameError
 from da3_ros.geometry.cameras import Distortion
 import numpy as np
@@ -96,10 +97,10 @@ class EngineStatus:
     How the engine is doing after an update; fields mean what ``da3_ros/msg/Status`` says.
 
     ``scale_warning`` says in a sentence that the scale's source was lost, or is empty;
-    ``scale_problems`` by source, why nothing follows from it. ``window_shrunk_to`` is how many
-    views a window holds since memory ran out, 0 while it never did. The rig's errors are NaN where
-    there is no rig of two or more that voted, ``rig_problem`` says in a sentence whose extrinsics
-    images speak against, or is empty.
+    ``scale_problems`` by source, why nothing follows from it. ``prior`` tells of known poses that
+    windows went with. ``window_shrunk_to`` is how many views a window holds since memory ran out,
+    0 while it never did. The rig's errors are NaN where there is no rig of two or more that voted,
+    ``rig_problem`` says in a sentence whose extrinsics images speak against, or is empty.
     """
 
     state: TrackingState = TrackingState.WAITING
@@ -121,6 +122,7 @@ class EngineStatus:
     rig_rotation_error_deg: float = float('nan')
     rig_translation_error: float = float('nan')
     rig_problem: str = ''
+    prior: PriorStatus = PriorStatus()
     stage_ms: Mapping[str, float] = field(default_factory=dict)
 
 

@@ -35,19 +35,25 @@ class GraphRunner:
     """
 
     def __init__(
-        self, net: AnyViewNetwork, views: int, graphs: bool = True, compiled: bool = False
+        self,
+        net: AnyViewNetwork,
+        views: int,
+        graphs: bool = True,
+        compiled: bool = False,
+        posed: bool = False,
     ) -> None:
         """
         Take a network on its device, and the size of the window.
 
         ``graphs`` captures CUDA graphs where there is a GPU; ``compiled`` compiles the network's
-        blocks, in place.
+        blocks, in place; ``posed`` tells that windows will come with known poses too.
         """
         self._net = compile_network(net) if compiled else net
         self._device = net.backbone.cls_token.device
         self._graphs = graphs and self._device.type == 'cuda'
         if self._device.type == 'cuda':  # on a CPU it makes no difference
             net.head.to(memory_format=torch.channels_last)
+        self._poses = (False, True) if posed else (False,)
         self._capacity = Capacity(views)
         self._plan: WindowPlan | None = None
         self._slots = SlotTable(views)
@@ -87,7 +93,8 @@ class GraphRunner:
             self._run_prefix(window.new)
             self._run_enter(window.new, is_reference=False)
             self._run_enter(1, is_reference=True)
-            self._run_window(window.views, window.dense, posed=False)
+            for posed in self._poses:
+                self._run_window(window.views, window.dense, posed)
             if progress is not None:
                 progress(done + 1, len(expected))
 

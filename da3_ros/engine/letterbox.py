@@ -4,15 +4,11 @@ Cameras of another aspect than the others: their pictures fit into the one shape
 A window has one shape. A picture of another aspect is made as large as fits, its aspect kept, and
 lies in the middle of grey; what the network says of the grey is nothing, and leaves with it.
 
-Shapes: V views, h w the shape that all have.
+Shapes: h w the shape that all have.
 """
-
-from collections.abc import Sequence
-from dataclasses import replace
 
 from da3_ros.engine.content import Content
 from da3_ros.engine.preprocess import network_size, normalise, Preprocessed
-from da3_ros.engine.runner import WindowPrediction, WindowView
 from da3_ros.model.presets import IMAGE_MEAN
 import numpy as np
 import torch
@@ -66,20 +62,3 @@ def letterboxed_mask(
     mask = seen.new_zeros(shape[1], shape[0])
     mask[content.pixels] = seen
     return mask
-
-
-def without_padding(prediction: WindowPrediction, views: Sequence[WindowView]) -> WindowPrediction:
-    """Return what the network said of V views, with NaN for what it said of the grey."""
-    contents = [view.content for view in views]
-    if not any(contents):
-        return prediction
-    is_grey = torch.zeros_like(prediction.depth, dtype=torch.bool)
-    for view, content in zip(is_grey, contents, strict=True):
-        if content is not None:
-            view.fill_(True)
-            view[content.pixels] = False
-    return replace(
-        prediction,
-        depth=prediction.depth.masked_fill(is_grey, torch.nan),
-        confidence=prediction.confidence.masked_fill(is_grey, torch.nan),
-    )

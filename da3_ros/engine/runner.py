@@ -5,7 +5,7 @@ Shapes: V views, H W network image.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 from da3_ros.engine.content import Content
@@ -108,23 +108,6 @@ class EagerRunner:
             reference='first',
             **options,
         )
-
-
-def infer_seen(
-    runner: Runner, views: Sequence[WindowView], depth_views: Sequence[int] | None = None
-) -> WindowPrediction:
-    """Predict a window, and take back what was said of pixels that show nothing: NaN and 1."""
-    prediction = runner.infer(views, depth_views)
-    if all(view.seen is None for view in views):
-        return prediction
-    everything = torch.ones_like(prediction.depth[0], dtype=torch.bool)
-    seen = torch.stack([everything if view.seen is None else view.seen for view in views])
-    confidence = prediction.confidence
-    return replace(
-        prediction,
-        depth=torch.where(seen, prediction.depth, torch.nan),
-        confidence=torch.where(seen, confidence, confidence.clamp_max(1.0)),
-    )
 
 
 def window_prediction(

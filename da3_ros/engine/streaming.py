@@ -7,6 +7,7 @@ map, refine what the map knows, and decide what the map keeps.
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from da3_ros.config import EngineConfig
@@ -16,7 +17,6 @@ from da3_ros.engine.device_faults import fits_memory, spares_memory
 from da3_ros.engine.frame import EngineStatus, Frame, KeyframePose, TrackingState, Update
 from da3_ros.engine.graph_runner import GraphRunner, Progress
 from da3_ros.engine.intake import Intake, NewView
-from da3_ros.engine.letterbox import without_padding
 from da3_ros.engine.map import Change
 from da3_ros.engine.map_cloud import Surface, surface
 from da3_ros.engine.map_file import save_map
@@ -24,14 +24,16 @@ from da3_ros.engine.mapper import Mapper
 from da3_ros.engine.networks import load_networks, MetricNetworkRunner
 from da3_ros.engine.placed_view import PlacedView
 from da3_ros.engine.placement import first_keyframe, place
+from da3_ros.engine.pose_prior import PosePrior
 from da3_ros.engine.publication import Publication
 from da3_ros.engine.reconfiguration import check_change
 from da3_ros.engine.registration import check_finite, refine, Registration
 from da3_ros.engine.rigging import Rigging
-from da3_ros.engine.runner import infer_seen, Runner, WindowPrediction
-from da3_ros.engine.scale import make_sources, MapScale, MetricRunner, PartScales, Robot
+from da3_ros.engine.runner import Runner, WindowPrediction
+from da3_ros.engine.scale import MapScale, MetricRunner, new_scale, PartScales, Robot
 from da3_ros.engine.stage_clock import StageClock
 from da3_ros.engine.tracking import Tracking
+from da3_ros.engine.unseen import without_unseen
 from da3_ros.engine.window import Company
 from da3_ros.errors import FrameError, RegistrationError
 from da3_ros.model.da3 import AnyViewNetwork
@@ -82,20 +84,20 @@ class StreamingEngine:
             self.licence = named.licence
             resolution = config.resolution or named.config.resolution
             if make_runner is None:
-                runner = GraphRunner(
-                    networks.window, config.window.size, config.cuda_graphs, config.compile
-                )
+                is_posed = config.pose_prior != 'none'
+                size, graphs = config.window.size, config.cuda_graphs
+                runner = GraphRunner(networks.window, size, graphs, config.compile, is_posed)
             else:
                 runner = make_runner(networks.window)
             if networks.metric is not None and metric_runner is None:
                 metric_runner = MetricNetworkRunner(networks.metric)
-        self._runner, self._metric_runner, self._robot = runner, metric_runner, robot
-        self._config = config
+        self._runner, self._metric_runner, self._config = runner, metric_runner, config
+        self._prior = PosePrior(config, robot)
         self._intake = Intake(self.device, resolution, config.max_stamp_jump_s)
         self._mapper = Mapper(config, lambda view: self._runner.describe(view))
         self._tracking = Tracking()
         self._rigging = Rigging(robot)
-        self._scales = PartScales(self._new_scale)
+        self._scales = PartScales(partial(new_scale, config.scale, robot, metric_runner))
         self._publication = Publication(self._scales)
         self.reset()
 
@@ -117,6 +119,7 @@ class StreamingEngine:
         self._tracking.clear()
         self._rigging.clear()
         self._scales.clear()
+        self._prior.clear()
         self._last: PlacedView | None = None
         self._publication.clear()
         self._untold: list[str] = []
@@ -201,8 +204,9 @@ class StreamingEngine:
         clock.lap('preprocess')
         company = self._company(newest)
         dense = self._mapper.dense_slots(company, len(newest))
-        shown = company.views + [n.view for n in newest]
-        prediction = without_padding(infer_seen(self._runner, shown, dense), shown)
+        new = [n.view for n in newest]
+        prediction = self._prior.infer(self._runner, company, new, dense)
+        prediction = without_unseen(prediction, company.views + new)
         clock.lap('network')
         # Told with the next update, should this push come to none.
         self._untold.append(self._take(self._mapper.corrected()))
@@ -236,6 +240,7 @@ class StreamingEngine:
             **self._scale.status.engine_fields,
             registration_inliers=registration.inliers,
             **self._rigging.status.engine_fields(self._scale.scale),
+            prior=self._prior.status,
             stage_ms=clock.stage_ms,
         )
         reset_reason, self._reset_reason = self._reset_reason, ''
@@ -320,7 +325,8 @@ class StreamingEngine:
         if company.is_recollected:
             self._mapper.let_go(company)
         self._tracking.lose()
-        self._status = replace(self._status, state=TrackingState.LOST, registration_inliers=0.0)
+        lost = {'state': TrackingState.LOST, 'registration_inliers': 0.0}
+        self._status = replace(self._status, **lost, prior=self._prior.status)
 
     def _take(self, change: Change | None) -> str:
         """Let the scale follow a correction of the map; returns what to tell of it."""
@@ -337,11 +343,6 @@ class StreamingEngine:
         """Forget motion: where cameras are has changed without their moving."""
         self._publication.clear()
         self._rigging.unsettle()
-
-    def _new_scale(self) -> MapScale:
-        """Return the scale of a part of the map of which nothing is known."""
-        sources = make_sources(self._config.scale, self._robot, self._metric_runner)
-        return MapScale(sources, self._config.scale.max_spread)
 
     @property
     def _scale(self) -> MapScale:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from da3_ros.config import EngineConfig
 from da3_ros.engine import Frame, KeyframePose, StreamingEngine
 from da3_ros.engine.runner import Runner
+from da3_ros.engine.scale import Robot
 from da3_ros.errors import FrameError
 from da3_ros.evaluation.depth import resize_nearest
 from da3_ros.evaluation.footage import CAMERA, Footage
@@ -53,16 +54,17 @@ class _Placed:
 
 
 def engine_estimates(
-    footage: Footage, runner: Runner, config: EngineConfig
+    footage: Footage, runner: Runner, config: EngineConfig, robot: Robot | None = None
 ) -> tuple[Estimate, Estimate]:
     """
     Play footage through the engine; return what it published, and what it knows at the end.
 
     Of the first, 'engine', nothing is corrected afterwards: these are the poses that a robot would
     have had at the time. In the second, 'settled', each frame has gone with the keyframe that was
-    the newest when it came, as the map does when a loop is closed.
+    the newest when it came, as the map does when a loop is closed. ``robot`` is whom the engine
+    may ask for poses.
     """
-    engine = StreamingEngine(config, runner)
+    engine = StreamingEngine(config, runner, robot=robot)
     frames: list[_Placed] = []
     for index, stamp in enumerate(tqdm(footage.stamps_ns, 'engine', leave=False, disable=None)):
         rgb = footage.rgb(index)

@@ -7,7 +7,7 @@ Shapes: H W network image.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from da3_ros.geometry.transforms import rigid, Sim3
+from da3_ros.geometry.transforms import blend, invert, rigid, Sim3
 import numpy as np
 from scipy.spatial.transform import Rotation
 import torch
@@ -68,6 +68,32 @@ def misplaced(
     place = around + reach_m * rng.normal(size=3)
     there_from_world = Sim3(scale, rotation, place - scale * rotation @ centre)
     return [guess.moved(there_from_world).doubted() for guess in group]
+
+
+def followed(
+    guesses: Sequence[Guess], given: np.ndarray, true: np.ndarray, share: float
+) -> list[Guess]:
+    """
+    Take views a share of the way to where they are said to be, seen from the first one.
+
+    ``given`` poses (V, 4, 4) are in a frame of any size, ``true`` ones in the world. What a view
+    has against its pose is never more than its way: of short ways a network alone knows little.
+    """
+    told, right = invert(given[0]) @ given, invert(true[0]) @ true
+    lengths = [np.linalg.norm(poses[:, :3, 3]) for poses in (told, right)]
+    if lengths[0] > 0:
+        told[:, :3, 3] *= lengths[1] / lengths[0]
+    world_from_first = guesses[0].world_from_camera
+    poses = []
+    for guess, pose in zip(guesses, told, strict=True):
+        seen = invert(world_from_first) @ guess.world_from_camera
+        offset = seen[:3, 3] - pose[:3, 3]
+        most = np.linalg.norm(pose[:3, 3])
+        seen[:3, 3] = pose[:3, 3] + offset * min(1.0, most / max(np.linalg.norm(offset), 1e-12))
+        poses.append(world_from_first @ blend(seen, pose, share))
+    return [
+        guess._replace(world_from_camera=pose) for guess, pose in zip(guesses, poses, strict=True)
+    ]
 
 
 def random_rotation(rng: np.random.Generator) -> np.ndarray:

@@ -2,9 +2,10 @@
 A network that knows the truth, and gets it wrong in the ways that a network does.
 
 What it predicts for a window is true depth and true poses in a gauge and a scale that are drawn
-anew for every window, with errors as large as asked for. Views that share nothing with the others
-it can't place, and from one that is black it can't tell anything. It implements the runner's
-interface, so engine and node run on it.
+anew for every window, with errors as large as asked for. Where the poses of all views are known,
+it follows them most of the way, be they right or false; its depth stays what it was. Views that
+share nothing with the others it can't place, and from one that is black it can't tell anything.
+It implements the runner's interface, so engine and node run on it.
 
 Shapes: V views, H W network image.
 """
@@ -18,6 +19,7 @@ from da3_ros.engine.runner import WindowPrediction, WindowView
 from da3_ros.errors import ConfigError
 from da3_ros.evaluation.simulated_guess import (
     enlarged,
+    followed,
     grid,
     Guess,
     invented,
@@ -36,6 +38,9 @@ from torch.nn.functional import avg_pool2d, interpolate, pad
 _BLOB = 8
 _OUTLIER_LOG = (0.2, 0.7)
 _LARGE_LOG_ERROR = 0.1
+# The share of a known pose that is taken over, of rotations and ways alike: what was measured of
+# the embedded network, of right poses and of false ones (docs/pose_priors.md).
+_FOLLOWED = 0.75
 # Views whose places another one may be taken for.
 _REMEMBERED_PLACES = 256
 _SHARES = ('outliers', 'persistent', 'confidence', 'min_overlap', 'alias')
@@ -132,9 +137,14 @@ class NetworkSimulator:
             random_rotation(self._rng),
             self._rng.normal(size=3),
         )
+        guesses = self._guesses(views)
+        if all(v.world_from_camera is not None and v.intrinsics is not None for v in views):
+            given = np.stack([view.world_from_camera for view in views])
+            true = [self.truth.world_from_camera(v.camera, v.stamp_ns) for v in views]
+            guesses = followed(guesses, given, np.stack(true), _FOLLOWED)
         guesses = [
             _with_padding(guess.moved(gauge), view)
-            for guess, view in zip(self._guesses(views), views, strict=True)
+            for guess, view in zip(guesses, views, strict=True)
         ]
         depth = torch.stack([guess.depth for guess in guesses])
         confidence = torch.stack([guess.confidence for guess in guesses])

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 import time
 
-from da3_ros.engine import Engine, EngineStatus, TrackingState
+from da3_ros.engine import Engine, EngineStatus, PriorStatus, TrackingState
 from da3_ros.msg import Status
 from da3_ros.ros.convert import header_at
 from da3_ros.ros.drops import EXPECTED_REASONS
@@ -171,6 +171,8 @@ class Diagnostics:
             return DiagnosticStatus.WARN, text
         if health.status.is_adrift:
             return DiagnosticStatus.WARN, 'Adrift: no place of the older map was seen again yet.'
+        if health.status.prior.warning:
+            return DiagnosticStatus.WARN, health.status.prior.warning
         if health.status.scale_warning:
             return DiagnosticStatus.WARN, health.status.scale_warning
         if not health.engine.is_trained:
@@ -213,6 +215,7 @@ def _values(health: Health, before: Snapshot, elapsed_s: float) -> list[tuple[st
         ]
     values += [(f'missed {name}', str(n)) for name, n in sorted(counts.sets_missed.items())]
     values += [(f'scale from {name}', why) for name, why in status.scale_problems.items()]
+    values += _prior_values(status.prior)
     if health.engine:
         values.append(('GPU memory [MiB]', f'{gpu_memory_mib(health.engine.device):.0f}'))
     values += [(f'{stage} [ms]', f'{ms:.1f}') for stage, ms in counts.stage_ms.items()]
@@ -229,6 +232,19 @@ def _increase(counts: Mapping[str, int], before: Mapping[str, int]) -> dict[str,
     """Return by how much counts have grown, those that have."""
     grown = {name: n - before.get(name, 0) for name, n in counts.items()}
     return {name: n for name, n in grown.items() if n > 0}
+
+
+def _prior_values(prior: PriorStatus) -> list[tuple[str, str]]:
+    """Return what became of pose priors; nothing where there never was a window for one."""
+    if not prior.used and not prior.unused:
+        return []
+    values = [
+        ('windows with pose prior', str(prior.used)),
+        ('pose prior off by [deg]', f'{prior.deviation_deg:.2f}'),
+        ('pose prior problem', prior.problem),
+    ]
+    unused = sorted(prior.unused.items())
+    return values + [(f'windows without pose prior: {why}', str(n)) for why, n in unused]
 
 
 def _rate(count: int, elapsed_s: float) -> str:

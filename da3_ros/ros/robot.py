@@ -1,6 +1,6 @@
 """What the engine may ask of the robot, answered from TF and from the depth sensor."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from da3_ros.geometry.transforms import invert
 from da3_ros.ros.depth_sensor import DepthSensorInput
@@ -13,9 +13,10 @@ _SIMULTANEOUS_NS = 5_000_000
 
 class RosRobot:
     """
-    Implements ``da3_ros.engine.scale.Robot``; asked from the worker's thread, never waiting.
+    Implements ``da3_ros.engine.scale.Robot``; asked from the worker's thread.
 
-    ``learn`` tells which optical frame each camera has, as its images say.
+    Answers are never waited for, but by ``wait_for``. ``learn`` tells which optical frame each
+    camera has, as its images say.
     """
 
     def __init__(self, tf: RobotTf, odom_frame: str, sensor: DepthSensorInput | None) -> None:
@@ -31,6 +32,23 @@ class RosRobot:
     def forget(self) -> None:
         """Forget what moved: time went back."""
         self._tf.forget()
+
+    def wait_for(self, is_there: Callable[[], bool], timeout_s: float) -> bool:
+        """Wait until ``is_there``, asked anew whenever transforms come; False if it never was."""
+        return self._tf.wait_for(is_there, timeout_s)
+
+    def wake(self) -> None:
+        """Have ``wait_for`` ask again."""
+        self._tf.wake()
+
+    def has_odometry(self, cameras: Iterable[str]) -> bool:
+        """Tell whether odometry of all these cameras was ever heard of."""
+        newest = 0  # for TF
+        return all(self.odom_from_camera(camera, newest) is not None for camera in cameras)
+
+    def knows_odometry(self, stamps_ns: Mapping[str, int]) -> bool:
+        """Tell whether there is odometry of all these cameras at their stamps."""
+        return all(self.odom_from_camera(*pair) is not None for pair in stamps_ns.items())
 
     def odom_from_camera(self, camera: str, stamp_ns: int) -> np.ndarray | None:
         """Return where a camera is in the odometry frame."""

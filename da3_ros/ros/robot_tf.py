@@ -1,5 +1,8 @@
 """What TF says of the robot: transforms in, without those that this node sends itself."""
 
+from collections.abc import Callable
+import threading
+
 from da3_ros.ros.family import Family
 from da3_ros.ros.poses import matrix_of
 from geometry_msgs.msg import TransformStamped
@@ -23,9 +26,17 @@ class _OthersListener(TransformListener):
     by it would always find itself right. ``family`` hears of them all the same.
     """
 
-    def __init__(self, buffer: Buffer, node: Node, map_frame: str, family: Family) -> None:
+    def __init__(
+        self,
+        buffer: Buffer,
+        node: Node,
+        map_frame: str,
+        family: Family,
+        on_change: Callable[[], None],
+    ) -> None:
         self._map_frame = map_frame
         self._family = family
+        self._on_change = on_change
         self.fixed: dict[str, TransformStamped] = {}
         super().__init__(buffer, node, spin_thread=False)
 
@@ -37,6 +48,7 @@ class _OthersListener(TransformListener):
             t for t in data.transforms if t.header.frame_id.lstrip('/') != self._map_frame
         ]
         super().callback(data)
+        self._on_change()
 
     def static_callback(self, data: TFMessage) -> None:
         """Keep the transforms of one message on /tf_static, and remember them."""
@@ -44,6 +56,7 @@ class _OthersListener(TransformListener):
             self._family.hear(transform, is_static=True)
         self.fixed |= {t.child_frame_id: t for t in data.transforms}
         super().static_callback(data)
+        self._on_change()
 
 
 class RobotTf:
@@ -51,13 +64,15 @@ class RobotTf:
     Answers where frames of the robot are; from any thread, and without waiting.
 
     What is not there at a stamp yet may be there when the next image comes; whoever asks, asks
-    again. ``family`` knows the parent of each frame, those below the map too.
+    again, or waits with ``wait_for``, which the executor's thread must not: transforms come by it.
+    ``family`` knows the parent of each frame, those below the map too.
     """
 
     def __init__(self, node: Node, map_frame: str) -> None:
         self.family = Family()
         self._buffer = _new_buffer()
-        self._listener = _OthersListener(self._buffer, node, map_frame, self.family)
+        self._changed = threading.Condition()
+        self._listener = _OthersListener(self._buffer, node, map_frame, self.family, self.wake)
 
     def lookup(self, target: str, source: str, stamp_ns: int) -> np.ndarray:
         """
@@ -79,6 +94,16 @@ class RobotTf:
             return self.lookup(target, source, stamp_ns)
         except TransformException:
             return None
+
+    def wait_for(self, is_there: Callable[[], bool], timeout_s: float) -> bool:
+        """Wait until ``is_there``, asked anew whenever transforms come; False if it never was."""
+        with self._changed:
+            return self._changed.wait_for(is_there, timeout_s)
+
+    def wake(self) -> None:
+        """Have ``wait_for`` ask again."""
+        with self._changed:
+            self._changed.notify_all()
 
     def forget(self) -> None:
         """Forget all that moves: time went back, and TF keeps nothing older than it has seen."""

@@ -1,6 +1,6 @@
 """The thread that owns the engine: messages in, frames pushed, results to the outbox."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 import threading
 import time
 import traceback
@@ -15,6 +15,7 @@ from da3_ros.ros.drops import DropLog
 from da3_ros.ros.engine_keeper import EngineKeeper, first_line
 from da3_ros.ros.inbox import Inbox
 from da3_ros.ros.outbox import Outbox, Parcel
+from da3_ros.ros.pose_wait import PoseWait
 from da3_ros.ros.publishers import Outputs
 from da3_ros.ros.robot import RosRobot
 from da3_ros.ros.statistics import Statistics
@@ -62,6 +63,7 @@ class Worker:
         self._unsettled = 0  # messages of the current set that are not yet counted anywhere
         self.newest_stamp_ns = 0
         self._inbox = inbox
+        self._pose_wait = PoseWait(robot, config)
         self._outbox = Outbox(keeper, outputs, statistics, drops)
         self._map_points = outputs.map_points
         # A daemon: a network that hangs must not keep the process from ending.
@@ -105,6 +107,7 @@ class Worker:
     def pause(self) -> None:
         """Take no more images and publish nothing more; a frame in the network is given up."""
         waiting = self._inbox.close()
+        self._pose_wait.wake()
         if waiting:
             self._drops.drop('frame_deactivated', count=waiting)
         self._outbox.close()
@@ -208,6 +211,7 @@ class Worker:
         convert_ms = (time.perf_counter() - start) * 1e3
         frame_ids = {name: self._cameras[name].frame_id(m) for name, m in messages.items()}
         self._robot.learn(frame_ids)
+        waited_ms = self._wait(frames)
         update = self._push(frames) if frames else None
         if update is None:
             self._outbox.put(Parcel(config, self.newest_stamp_ns))
@@ -222,7 +226,7 @@ class Worker:
                 update,
                 frame_ids,
                 engine.keyframes if has_moved else None,
-                {'convert': convert_ms, **update.status.stage_ms},
+                {'convert': convert_ms, **waited_ms, **update.status.stage_ms},
             )
         )
 
@@ -235,6 +239,13 @@ class Worker:
             except FrameError as error:
                 self._drop(error.reason, str(error), 1)
         return frames
+
+    def _wait(self, frames: Sequence[Frame]) -> dict[str, float]:
+        """Give the robot's transforms a moment to come; returns what it took."""
+        stamps_ns = {frame.camera: frame.stamp_ns for frame in frames}
+        if not stamps_ns:
+            return {}
+        return self._pose_wait.wait(stamps_ns, lambda: not self._inbox.is_open)
 
     def _push(self, frames: list[Frame]) -> Update | None:
         """Return what the engine makes of a set of frames, or None if it cannot use them."""

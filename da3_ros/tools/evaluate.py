@@ -126,6 +126,13 @@ def _add_stream_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         '--seeds', type=int, default=1, help='simulated networks; the table has their mean'
     )
+    group.add_argument(
+        '--odometry',
+        type=float,
+        metavar='DRIFT',
+        help="give the engine odometry, wrong by such a share of each step's length; for "
+        '--set pose_prior=odometry and for metres',
+    )
     group.add_argument('--plots', type=Path, metavar='DIR', help='draw each stream, as DIR/*.png')
 
 

@@ -20,6 +20,7 @@ from da3_ros.engine.runner import EagerRunner, Runner
 from da3_ros.errors import InputError
 from da3_ros.evaluation.estimate import engine_estimates, Estimate
 from da3_ros.evaluation.footage import Footage
+from da3_ros.evaluation.simulated_robot import RobotNoise, SimulatedRobot
 from da3_ros.evaluation.simulator import NetworkSimulator, Noise, REALISTIC
 from da3_ros.evaluation.stitching import stitched_estimate
 from da3_ros.evaluation.stream_scores import score
@@ -68,6 +69,10 @@ def run_streams(arguments: argparse.Namespace) -> int:
     seeds = range(arguments.seed, arguments.seed + arguments.seeds)
     if len(seeds) != 1 and not (seeds and arguments.simulate):
         raise InputError(f'--seeds is {len(seeds)}; expected 1, or more with --simulate.')
+    if config.pose_prior != 'none' and arguments.odometry is None:
+        raise InputError(
+            f"pose_prior is '{config.pose_prior}'; expected --odometry DRIFT beside it."
+        )
     results = []
     for footage in streams(arguments):
         for seed in seeds:
@@ -76,7 +81,8 @@ def run_streams(arguments: argparse.Namespace) -> int:
                 through = runner or NetworkSimulator(
                     footage.truth, NOISES[arguments.simulate], seed
                 )
-                estimates.extend(_estimates(footage, through, config, size))
+                robot = _robot(footage, arguments.odometry, seed)
+                estimates.extend(_estimates(footage, through, config, size, robot))
             scored = [(e, scores) for e in estimates if (scores := _scores(e, footage))]
             for estimate, scores in scored:
                 head = {'stream': footage.name, 'method': estimate.method, 'seed': seed}
@@ -134,12 +140,24 @@ def _draw(folder: Path, footage: Footage, estimates: Sequence[Estimate]) -> None
 
 
 def _estimates(
-    footage: Footage, runner: Runner, config: EngineConfig, size: tuple[int, int] | None
+    footage: Footage,
+    runner: Runner,
+    config: EngineConfig,
+    size: tuple[int, int] | None,
+    robot: SimulatedRobot | None,
 ) -> Sequence[Estimate]:
     """Let the engine or, with a chunk and an overlap, stitching have the footage."""
     if size is None:
-        return engine_estimates(footage, runner, config)
+        return engine_estimates(footage, runner, config, robot)
     return [stitched_estimate(footage, runner, config.resolution, *size)]
+
+
+def _robot(footage: Footage, drift: float | None, seed: int) -> SimulatedRobot | None:
+    """Return a robot whose odometry has such a drift, or None."""
+    if drift is None:
+        return None
+    noise = RobotNoise(odometry_drift=drift)
+    return SimulatedRobot(footage.truth, noise, has_odometry=True, seed=seed)
 
 
 def _chunk_size(text: str) -> tuple[int, int]:

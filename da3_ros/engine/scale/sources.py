@@ -3,6 +3,7 @@
 from da3_ros.config import ScaleConfig
 from da3_ros.engine.scale.depth_sensor import DepthSensorSource
 from da3_ros.engine.scale.fixed import FixedSource
+from da3_ros.engine.scale.map_scale import MapScale
 from da3_ros.engine.scale.metric_model import MetricModelSource, MetricRunner
 from da3_ros.engine.scale.odometry import OdometrySource
 from da3_ros.engine.scale.rig import RigSource
@@ -25,3 +26,10 @@ def make_sources(
     if config.fixed > 0:
         made['fixed'] = FixedSource(config.fixed)
     return [made[name] for name in config.sources if name in made]
+
+
+def new_scale(
+    config: ScaleConfig, robot: Robot | None, metric_runner: MetricRunner | None
+) -> MapScale:
+    """Return the scale of a part of the map of which nothing is known."""
+    return MapScale(make_sources(config, robot, metric_runner), config.max_spread)

@@ -9,6 +9,7 @@ from da3_ros.engine import Frame, StreamingEngine, Update
 from da3_ros.engine.device_preprocess import DevicePreprocess
 from da3_ros.engine.intake import Intake
 from da3_ros.engine.lenses import Lenses
+from da3_ros.engine.letterbox import fit
 from da3_ros.engine.runner import WindowPrediction, WindowView
 from da3_ros.evaluation.simulator import NetworkSimulator, Noise
 from da3_ros.geometry.cameras import Distortion
@@ -102,7 +103,8 @@ def test_a_mask_lies_in_the_letterbox_where_its_picture_does() -> None:
     bent = replace(frame('plumb_bob'), camera='bent')
     view = Intake(CPU, 112, 1.0).prepare([wide, bent])[1].view
     rows, columns = view.content.pixels
-    alone = Lenses(CPU).seen(bent, view.content.width)
+    resolution, _ = fit(WIDTH, HEIGHT, 112, (112, 56))
+    alone = Lenses(CPU).seen(bent, resolution)
     assert tuple(view.seen.shape) == (56, 112) and not alone.all()
     np.testing.assert_array_equal(view.seen[rows, columns], alone)
     assert view.seen.sum() == alone.sum()

@@ -177,15 +177,17 @@ class RecordingStages(DirectStages):
         super().run(stage, *arguments)
 
 
-def test_everything_that_a_stream_needs_is_prepared(net: AnyViewNetwork) -> None:
+@pytest.mark.parametrize('is_posed', [False, True])
+def test_everything_that_a_stream_needs_is_prepared(net: AnyViewNetwork, is_posed: bool) -> None:
     """Whatever a stage is run with later was run before: on a GPU, nothing is captured late."""
-    runner, window = GraphRunner(net, views=4), Window(4, 2)
+    runner, window = GraphRunner(net, views=4, posed=is_posed), Window(4, 2)
     runner._graphs = True  # as on a GPU, but with stages that are only called
     stages = RecordingStages()
     runner._new_stages = lambda: stages
     runner.prepare((42, 56), window.shapes(1))
     prepared = set(stages.runs)
-    for keys in ([1], [1, 2], [1, 2, 3], [1, 2, 3, 4], [1, 3, 4, 5], [3, 4, 5, 6], [3, 4, 5, 7]):
-        known = len(keys) - 1
-        runner.infer([view(key) for key in keys], window.dense_slots(known, 1))
+    for make in (view, posed) if is_posed else (view,):
+        for keys in ([1], [1, 2], [1, 2, 3], [1, 2, 3, 4], [1, 3, 4, 5], [3, 4, 5, 6]):
+            known = len(keys) - 1
+            runner.infer([make(key) for key in keys], window.dense_slots(known, 1))
     assert set(stages.runs) == prepared

@@ -140,8 +140,8 @@ def test_settled_keyframes_are_where_the_map_has_them(monkeypatch: pytest.Monkey
     engines = []
 
     class Remembered(StreamingEngine):
-        def __init__(self, *arguments) -> None:
-            super().__init__(*arguments)
+        def __init__(self, *args, **kwargs) -> None:
+            super().__init__(*args, **kwargs)
             engines.append(self)
 
     monkeypatch.setattr('da3_ros.evaluation.estimate.StreamingEngine', Remembered)

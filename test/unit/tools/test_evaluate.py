@@ -96,6 +96,19 @@ def test_streams_are_compared_in_table_json_and_plot(tmp_path: Path, capsys) -> 
     assert (plots / 'corridor-0.png').read_bytes().startswith(b'\x89PNG')
 
 
+def test_odometry_makes_a_stream_metric_and_its_poses_better(capsys, tmp_path: Path) -> None:
+    words = ['evaluate', '--stream', '--corridor', '--simulate', 'realistic', '--streams', '1']
+    words += ['--frames', '60', '--laps', '0.5', '--block', '4', '3', '--device', 'cpu']
+    words += ['--chunks', '--odometry', '0.01', '--output', str(tmp_path / 'rows')]
+    rows = []
+    for prior in ('none', 'odometry'):
+        assert main([*words, '--set', f'pose_prior={prior}']) == 0
+        rows.append(json.loads((tmp_path / 'rows').read_text())[0])
+    free, told = rows
+    assert told['rpe_deg'] < 0.7 * free['rpe_deg']
+    assert told['rpe_m'] < free['rpe_m']
+
+
 def test_the_table_has_the_mean_over_seeds_and_a_dash_for_what_is_not_known() -> None:
     row = dict.fromkeys((f.name for f in dataclasses.fields(StreamScores)), 1.0)
     rows = [
@@ -167,6 +180,10 @@ def test_a_rendered_lap_goes_through_a_real_network(weights: Path, tmp_path: Pat
         (['--stream', '--corridor', '--simulate', 'exact', '--chunks', '30'], "got '30'"),
         (['--stream', '--synthetic', '--seeds', '2'], '--seeds is 2; expected 1'),
         (['--stream', '--corridor', '--simulate', 'exact', '--laps', '0'], 'numbers above 0'),
+        (
+            ['--stream', '--corridor', '--simulate', 'exact', '--set', 'pose_prior=odometry'],
+            'expected --odometry DRIFT',
+        ),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(words, sentence, capsys) -> None:
