@@ -1,7 +1,13 @@
 """What every test goes by."""
 
+import signal
+
 import pytest
 import torch
+
+# A shell has what it runs in the background ignore SIGINT, and so would every process of a test.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same numbers in every order of the tests: how many threads share a sum is in its last digits,
 # and a command that a test runs may set it. One is also the fastest on a machine with others.

@@ -1,6 +1,8 @@
 """Whoever talks to the node under test: a node that spins in a thread and calls services."""
 
 from collections.abc import Callable
+import signal
+import subprocess
 import threading
 import time
 from typing import Any
@@ -13,6 +15,7 @@ from rclpy.node import Node
 # So long that only what never comes is missed, on a busy machine too.
 PATIENCE_S = 30.0
 _ASK_AGAIN_S = 1.0
+_POLITE_S = 10.0
 
 
 def wait_for(condition: Callable[[], Any], what: str, timeout_s: float = PATIENCE_S) -> Any:
@@ -23,6 +26,20 @@ def wait_for(condition: Callable[[], Any], what: str, timeout_s: float = PATIENC
             return value
         time.sleep(0.005)
     raise AssertionError(f'Waited {timeout_s} s in vain for {what}.')
+
+
+def end(process: subprocess.Popen) -> None:
+    """
+    End a process with nodes in it, politely: one that is killed stays among the nodes.
+
+    For 20 seconds others then think that it still listens, and wait for nobody.
+    """
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(_POLITE_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 class Spinner:

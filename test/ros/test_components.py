@@ -30,6 +30,14 @@ class Driver(Node):
         self._images.publish(image(10**12 + self.sent * 10**8))
 
 
+class Pool(MultiThreadedExecutor):
+    """Callbacks in threads, which can be waited for: the executor itself goes on without them."""
+
+    def settle(self) -> None:
+        """Wait for the callbacks that have begun."""
+        wait_for(lambda: all(future.done() for future in self._futures), 'callbacks to end')
+
+
 class Spinning:
     """
     An executor that spins in a thread, and stops for whoever takes something from it.
@@ -54,6 +62,8 @@ class Spinning:
         self._is_over.set()
         self._thread.join(PATIENCE_S)
         assert not self._thread.is_alive()
+        if isinstance(self._executor, Pool):
+            self._executor.settle()
 
     def _start(self) -> None:
         self._is_over = threading.Event()
@@ -65,13 +75,15 @@ class Spinning:
             self._executor.spin_once(timeout_sec=0.05)
 
 
-@pytest.fixture(params=[SingleThreadedExecutor, MultiThreadedExecutor])
+@pytest.fixture(params=[SingleThreadedExecutor, Pool])
 def spinning(request: pytest.FixtureRequest) -> Iterator[Spinning]:
-    """Return an executor that spins already."""
+    """Return an executor that spins already; nodes that a test leaves in it are destroyed."""
     executor = request.param()
     spinning = Spinning(executor)
     yield spinning
     spinning.stop()
+    for node in executor.get_nodes():
+        node.destroy_node()
     executor.shutdown()
 
 

@@ -221,18 +221,13 @@ def wait_until(condition, timeout_s: float) -> None:
         time.sleep(0.05)
 
 
-def heed() -> None:
-    """Let SIGINT count, which a shell has the processes ignore that it runs in the background."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_no_child_outlives_the_demo(number, tmp_path):
     arguments = [*demo_arguments(tmp_path / 'demo', 20), '--fps', '1']
     command = [sys.executable, '-m', 'da3_ros.tools.main', *arguments]
     output, progress = tmp_path / 'demo' / 'output', tmp_path / 'progress.txt'
     streams = {'stdout': progress.open('w'), 'stderr': subprocess.STDOUT}
-    with streams['stdout'], subprocess.Popen(command, preexec_fn=heed, **streams) as demo:
+    with streams['stdout'], subprocess.Popen(command, **streams) as demo:
         # A recording grows by chunks, which may be long in coming; the bar tells of every frame.
         wait_until(lambda: ' 3/20 ' in progress.read_text().partition('node:')[2], 240)
         children = children_of(demo.pid)

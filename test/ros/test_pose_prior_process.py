@@ -1,13 +1,13 @@
 """Pose priors between processes: the node as it is shipped, a camera, and odometry behind it."""
 
 from collections.abc import Iterator
+import os
 from pathlib import Path
-import subprocess
-import sys
 
 from da3_ros.geometry.transforms import rigid
 from da3_ros.msg import Status
 from da3_ros.ros.convert import byte_array, header_at, intrinsics_to_info
+from da3_ros.ros.node_process import NodeProcess
 from da3_ros.ros.poses import transform_message
 from da3_ros.training.scenes.make import held_out_config, held_out_seed
 from da3_ros.training.scenes.paths import PathConfig
@@ -20,7 +20,6 @@ from rclpy.duration import Duration
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, Image
 from tf2_ros import TransformBroadcaster
-import torch
 
 FRAMES = 8
 SIZE = (224, 168)
@@ -39,7 +38,6 @@ BODY_AXES = rigid(np.array([[0.0, -1.0, 0.0], [0.0, 0.0, -1.0], [1.0, 0.0, 0.0]]
 @pytest.fixture(scope='module')
 def film() -> Sequence:
     """Return the start of a robot's lap through a room that the network has not seen."""
-    torch.set_num_threads(1)
     scene, path = held_out_config(), PathConfig(kind='robot')
     return render_sequence(
         SequenceConfig(held_out_seed(5002), FRAMES, *SIZE, path=path, scene=scene)
@@ -49,15 +47,8 @@ def film() -> Sequence:
 @pytest.fixture
 def node(tmp_path: Path) -> Iterator[None]:
     """Run the node in a process of its own."""
-    options = [word for name in PARAMETERS for word in ('-p', f'{name}:={PARAMETERS[name]}')]
-    code = 'from da3_ros.ros.main import main; raise SystemExit(main())'
-    with (tmp_path / 'node.log').open('wb') as log:
-        process = subprocess.Popen(
-            [sys.executable, '-c', code, '--ros-args', *options], stdout=log, stderr=log
-        )
-    yield
-    process.kill()
-    process.wait()
+    with NodeProcess(PARAMETERS, int(os.environ['ROS_DOMAIN_ID']), tmp_path / 'node.log'):
+        yield
 
 
 class Robot:

@@ -10,7 +10,7 @@ from typing import Any
 
 from da3_ros.msg import Status
 from da3_ros.ros.pending import AllSets, CAPACITY, Grouping, NewestSets
-from peer import Peer, wait_for
+from peer import end, Peer, wait_for
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rig import image, Rig
 from sensor_msgs.msg import Image
@@ -187,8 +187,7 @@ def test_a_publisher_waits_where_the_middleware_is_bounded(tmp_path: Path) -> No
         wait_for(lambda: heard and heard[-1].frames_processed == COUNT, 'all images')
         assert heard[-1].frames_received == COUNT and heard[-1].frames_dropped == 0
     finally:
-        process.kill()
-        process.wait()
+        end(process)
         peer.destroy_node()
 
 

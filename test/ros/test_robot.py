@@ -11,7 +11,7 @@ from da3_ros.ros.convert import stamp_ns
 from da3_ros.ros.poses import matrix_of, transform_message
 from nav_msgs.msg import Odometry
 import numpy as np
-from peer import Peer, wait_for
+from peer import end, Peer, wait_for
 import pytest
 from rclpy.qos import QoSProfile
 from rclpy.time import Time
@@ -66,8 +66,7 @@ def processes() -> Iterator[None]:
     ]
     yield
     for process in started:
-        process.kill()
-        process.wait()
+        end(process)
 
 
 def test_the_odometry_of_the_robot_and_our_map_make_our_pose(processes: None) -> None:

@@ -101,7 +101,6 @@ def test_the_device_does_the_same() -> None:
 
 def test_cameras_of_all_sizes_are_one_map() -> None:
     """Depth is true at every pixel that is published, K fits it, and padding is not published."""
-    torch.set_num_threads(1)
     matrices = {
         name: np.array([[0.7 * w, 0, w / 2 + 3], [0, 0.7 * w, h / 2 - 2], [0, 0, 1.0]])
         for name, (w, h) in SIZES.items()
@@ -135,7 +134,6 @@ def test_cameras_of_all_sizes_are_one_map() -> None:
 
 def test_intrinsics_of_a_letterbox_may_be_the_networks_own() -> None:
     """They are about the middle of the picture that is published, at its focal length."""
-    torch.set_num_threads(1)
     matrices = {
         name: np.array([[0.7 * w, 0, w / 2], [0, 0.7 * w, h / 2], [0, 0, 1.0]])
         for name, (w, h) in SIZES.items()

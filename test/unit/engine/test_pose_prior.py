@@ -39,12 +39,6 @@ CONFIG = replaced(
 LEFT_RIGHT = {'left': np.eye(4), 'right': rigid(np.eye(3), np.array([0.4, 0.0, 0.0]))}
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    """Leave the other cores to others."""
-    torch.set_num_threads(1)
-
-
 def truth_of(poses: list[np.ndarray], offsets: dict | None = None) -> RoomTruth:
     stamps = [(i + 1) * STEP_NS for i in range(len(poses))]
     by_camera = {

@@ -32,7 +32,6 @@ class Windows:
     """Rendered windows of views, and the network."""
 
     def __init__(self) -> None:
-        torch.set_num_threads(1)
         self.runner = GraphRunner(load_any_view('embedded', torch.device('cpu')), VIEWS)
         self.windows = held_out_windows(HeldOutConfig(4, VIEWS, first=1000), torch.device('cpu'))
         self.poses = self.windows.world_from_camera.double().numpy()  # (4, V, 4, 4)

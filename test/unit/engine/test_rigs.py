@@ -16,7 +16,6 @@ from da3_ros.parameter_tree import replaced
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
-import torch
 
 SIZE = (84, 56)
 AROUND = {'front': 0.0, 'left': 90.0, 'back': 180.0, 'right': -90.0}
@@ -26,12 +25,6 @@ WIDE_DEG, NARROW_DEG = 110.0, 70.0
 STEP_NS, START_NS = 100_000_000, 1_000_000_000
 
 Present = Callable[[str, int], bool]
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    """Leave the other cores to others."""
-    torch.set_num_threads(1)
 
 
 def intrinsics(fov_deg: float, size: tuple[int, int] = SIZE) -> np.ndarray:
