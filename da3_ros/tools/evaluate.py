@@ -164,6 +164,20 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _run_windows(arguments: argparse.Namespace) -> int:
     """Measure windows, print a table, write JSON; returns the exit code."""
+    results: list[dict] = []
+    try:
+        _measure(arguments, results)
+    finally:  # also after Ctrl-C
+        if results:
+            _print_table(results)
+            if arguments.output is not None:
+                arguments.output.write_text(json.dumps(results, indent=1) + '\n')
+    answer(arguments, results)
+    return 0
+
+
+def _measure(arguments: argparse.Namespace, results: list[dict]) -> None:
+    """Fill ``results`` row by row."""
     from da3_ros.engine.device import resolve_device
     from da3_ros.evaluation.baselines import BASELINES
     from da3_ros.model import load_any_view
@@ -177,7 +191,6 @@ def _run_windows(arguments: argparse.Namespace) -> int:
     device = resolve_device(arguments.device)
     net = load_any_view(arguments.model, device)
     longer = arguments.resolution or net.config.resolution
-    results = []
     numbers = arguments.views or VIEWS
     if arguments.synthetic:
         most = max(numbers)
@@ -199,11 +212,6 @@ def _run_windows(arguments: argparse.Namespace) -> int:
             for baseline in BASELINES:
                 scores = assess_baseline(baseline, windows, views)
                 results.append({**here, 'method': baseline, **scores})
-    _print_table(results)
-    if arguments.output is not None:
-        arguments.output.write_text(json.dumps(results, indent=1) + '\n')
-    answer(arguments, results)
-    return 0
 
 
 def _print_table(results: list[dict]) -> None:

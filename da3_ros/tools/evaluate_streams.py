@@ -55,7 +55,6 @@ _SIMULATED_RESOLUTION = 84
 def run_streams(arguments: argparse.Namespace) -> int:
     """Play, score, print a table, write JSON and plots; returns the exit code."""
     config = configured(EngineConfig(), arguments)
-    sizes = [_chunk_size(text) for text in arguments.chunks]
     runner = None
     if arguments.simulate:
         # One core is enough for small images, and leaves the times alone.
@@ -73,7 +72,29 @@ def run_streams(arguments: argparse.Namespace) -> int:
         raise InputError(
             f"pose_prior is '{config.pose_prior}'; expected --odometry DRIFT beside it."
         )
-    results = []
+    results: list[dict] = []
+    try:
+        _play(arguments, config, runner, seeds, results)
+    finally:  # also after Ctrl-C
+        if results:
+            print(table(results))
+            if arguments.output is not None:
+                arguments.output.write_text(json.dumps(results, indent=1) + '\n')
+    if not results:
+        raise InputError('No method placed enough frames of any stream to be scored.')
+    answer(arguments, results)
+    return 0
+
+
+def _play(
+    arguments: argparse.Namespace,
+    config: EngineConfig,
+    runner: Runner | None,
+    seeds: Sequence[int],
+    results: list[dict],
+) -> None:
+    """Fill ``results`` stream by stream; without a runner the network is simulated."""
+    sizes = [_chunk_size(text) for text in arguments.chunks]
     for footage in streams(arguments):
         for seed in seeds:
             estimates = []
@@ -89,13 +110,6 @@ def run_streams(arguments: argparse.Namespace) -> int:
                 results.append({**head, **scores})
             if arguments.plots is not None and seed == arguments.seed and scored:
                 _draw(arguments.plots, footage, [estimate for estimate, _ in scored])
-    if not results:
-        raise InputError('No method placed enough frames of any stream to be scored.')
-    print(table(results))
-    if arguments.output is not None:
-        arguments.output.write_text(json.dumps(results, indent=1) + '\n')
-    answer(arguments, results)
-    return 0
 
 
 def _scores(estimate: Estimate, footage: Footage) -> dict | None:

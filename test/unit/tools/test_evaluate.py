@@ -78,6 +78,46 @@ def test_options_that_would_do_nothing_are_refused(option: list[str], capsys) ->
     assert 'only with --stream' in capsys.readouterr().err
 
 
+def test_ctrl_c_leaves_the_rows_that_were_done(
+    hall: Path, weights: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = hall / 'numbers.json'
+    words = ['evaluate', '--sequence', str(hall), '--model', str(weights), '--views', '1', '2']
+    words += ['--resolution', str(WIDTH), '--device', 'cpu', '--output', str(output), '--json']
+    measured = iter(['one', 'two', 'three'])
+
+    def assess_baseline(*_: object) -> dict:
+        if next(measured) == 'three':
+            raise KeyboardInterrupt
+        return {'abs_rel': 0.5}
+
+    monkeypatch.setattr('da3_ros.training.assessment.assess_baseline', assess_baseline)
+    assert main(words) == 130
+    assert [row['views'] for row in json.loads(output.read_text())] == [1, 1, 1, 2]
+    printed = capsys.readouterr()
+    assert printed.out == '' and len(printed.err.splitlines()) >= 5
+
+
+def test_ctrl_c_leaves_the_streams_that_were_done(
+    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draws = iter([None, None])
+
+    def draw(*_: object) -> None:
+        if next(draws, 'over') == 'over':
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr('da3_ros.tools.evaluate_streams._draw', draw)
+    output = tmp_path / 'numbers.json'
+    words = ['evaluate', '--stream', '--corridor', '--simulate', 'exact', '--streams', '4']
+    words += ['--frames', '20', '--laps', '0.5', '--block', '4', '3', '--chunks', '12/6']
+    words += ['--device', 'cpu', '--plots', str(tmp_path), '--output', str(output)]
+    assert main(words) == 130
+    streams = [row['stream'] for row in json.loads(output.read_text())]
+    assert streams == [f'corridor-{i}' for i in range(3) for _ in range(3)]
+    assert 'corridor-2' in capsys.readouterr().out
+
+
 def test_streams_are_compared_in_table_json_and_plot(tmp_path: Path, capsys) -> None:
     output, plots = tmp_path / 'numbers.json', tmp_path / 'plots'
     words = ['evaluate', '--stream', '--corridor', '--simulate', 'exact', '--streams', '1']
