@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _SPIN_TIMEOUT_S = 0.3
 # Another process may do better (sysexits' EX_TEMPFAIL): CUDA does no more work for this one.
 EXIT_DEVICE_LOST = 75
+_EXIT_NO_ROS = 2
 
 
 def main(
@@ -33,9 +34,17 @@ def main(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: os._exit(0))
 
-    from da3_ros.ros.node import Da3Node
-    import rclpy
-    from rclpy.signals import SignalHandlerOptions
+    try:
+        from da3_ros.ros.node import Da3Node
+        import rclpy
+        from rclpy.signals import SignalHandlerOptions
+    except ModuleNotFoundError as error:
+        print(
+            f"da3_node: there is no Python module '{error.name}'. The node needs ROS 2: source its "
+            'its setup.bash, or .venv/bin/activate after make setup; docs/start.md has both ways.',
+            file=sys.stderr,
+        )
+        return _EXIT_NO_ROS
 
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     is_over = threading.Event()

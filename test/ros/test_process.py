@@ -168,6 +168,17 @@ def test_a_process_that_the_gpu_refuses_ends_and_says_so(
     wait_for(lambda: any('could not be made anew' in m for m in heard), 'the diagnostics')
 
 
+def test_without_ros_there_is_a_sentence() -> None:
+    """As after pip install on a machine without ROS."""
+    code = (
+        "import sys; sys.modules['rclpy'] = None\n"
+        'from da3_ros.ros.main import main; raise SystemExit(main())'
+    )
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    assert done.returncode == 2 and 'Traceback' not in done.stderr
+    assert "no Python module 'rclpy" in done.stderr and 'needs ROS 2' in done.stderr
+
+
 def test_a_signal_ends_the_node_while_it_loads(start: Callable[..., Process]) -> None:
     """A network of gigabytes takes a while."""
     process = start('0', '--ros-args', '-p', 'model:=slow_to_load')
