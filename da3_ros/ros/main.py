@@ -40,7 +40,7 @@ def main(
         from rclpy.signals import SignalHandlerOptions
     except ModuleNotFoundError as error:
         print(
-            f"da3_node: there is no Python module '{error.name}'. The node needs ROS 2: source its "
+            f"da3_node: there is no Python module '{error.name}'. The node needs ROS 2: source "
             'its setup.bash, or .venv/bin/activate after make setup; docs/start.md has both ways.',
             file=sys.stderr,
         )

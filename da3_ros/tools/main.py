@@ -63,7 +63,8 @@ which network:
 scripts:
   --json                            results as JSON on stdout, words and progress on stderr
   exit codes                        0, 2 after an error, 130 after Ctrl-C; errors are sentences on
-                                    stderr; Ctrl-C leaves what infer, evaluate, bench and train have done
+                                    stderr; Ctrl-C leaves what infer, evaluate, bench and
+                                    train have done
 
 in the shell:
   . <(da3 completion bash)          complete commands and options; zsh and fish: see its --help
