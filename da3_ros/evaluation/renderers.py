@@ -70,8 +70,8 @@ def render_with_gsplat(
             height=size[0],
             sh_degree=_DEGREE,
         )
-    except AttributeError as error:
-        # Without a compiler for its kernels gsplat is imported all the same, and they are None.
+    except (AttributeError, ImportError) as error:
+        # gsplat is imported without its kernels too; they are None then, or a file that lacks.
         raise ConfigError(
             f'gsplat found no CUDA kernels of its own ({error}); build them with the CUDA '
             'toolkit, or choose the renderer torch.'
