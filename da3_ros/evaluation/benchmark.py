@@ -11,7 +11,7 @@ from dataclasses import asdict
 
 from da3_ros.errors import InputError
 from da3_ros.evaluation.datasets.dataset import Scene
-from da3_ros.evaluation.depth import depth_metrics
+from da3_ros.evaluation.depth import at_truth, depth_metrics
 from da3_ros.evaluation.inference import Inferred, SceneNetwork
 from da3_ros.evaluation.pose import pair_errors, pose_aucs
 from da3_ros.evaluation.ransac_alignment import ransac_similarity
@@ -89,15 +89,12 @@ def _pictures(
 
 def _depth_scores(scene: Scene, frames: Sequence[int], inferred: Inferred) -> dict[str, float]:
     """Score the depth of a window where the truth is known, at the truth's pixels."""
-    predicted, true = [], []
-    for frame, depth in zip(frames, inferred.depth, strict=True):
-        truth = scene.depth_m(frame)
-        row, column = np.nonzero(np.isfinite(truth))
-        height, width = depth.shape
-        at = row * height // truth.shape[0], column * width // truth.shape[1]
-        predicted.append(depth[at])
-        true.append(truth[row, column])
-    found = depth_metrics(np.concatenate(predicted), np.concatenate(true), 'median')
+    pairs = [
+        at_truth(depth, scene.depth_m(frame))
+        for frame, depth in zip(frames, inferred.depth, strict=True)
+    ]
+    predicted, true = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
+    found = depth_metrics(predicted, true, 'median')
     return {'abs_rel': found.abs_rel, 'delta1': found.delta1} if found.pixels else {}
 
 

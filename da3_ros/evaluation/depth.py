@@ -126,6 +126,18 @@ def mean_metrics(metrics: Iterable[DepthMetrics]) -> DepthMetrics:
     return DepthMetrics(**means, pixels=sum(m.pixels for m in measured))
 
 
+def at_truth(depth: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """
+    Return depth (h, w) and truth (H, W) of the same picture where the truth is known, (N,) each.
+
+    Of each pixel of the truth it is the depth of the pixel that its corner lies in.
+    """
+    row, column = np.nonzero(np.isfinite(truth))
+    height, width = depth.shape
+    at = row * height // truth.shape[0], column * width // truth.shape[1]
+    return depth[at], truth[row, column]
+
+
 def resize_nearest(image: np.ndarray, height: int, width: int) -> np.ndarray:
     """
     Resize (H, W, ...) to (height, width, ...) by taking the pixel under each new centre.

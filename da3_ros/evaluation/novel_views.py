@@ -9,7 +9,7 @@ from da3_ros.engine.preprocess import preprocess
 from da3_ros.evaluation.datasets.dataset import Scene
 from da3_ros.evaluation.image_quality import psnr, ssim
 from da3_ros.evaluation.inference import SceneNetwork
-from da3_ros.evaluation.splatting import render
+from da3_ros.evaluation.renderers import Renderer
 from da3_ros.evaluation.trajectory import is_static
 from da3_ros.geometry.transforms import invert
 import numpy as np
@@ -41,12 +41,14 @@ def split_frames(world_from_camera: np.ndarray, contexts: int) -> tuple[list[int
     return sorted(others[chosen].tolist()), targets[few].tolist()
 
 
-def novel_view_scores(scene: Scene, contexts: int, network: SceneNetwork) -> dict[str, float]:
+def novel_view_scores(
+    scene: Scene, contexts: int, network: SceneNetwork, render: Renderer
+) -> dict[str, float]:
     """
     Return ``psnr`` [dB] and ``ssim``, means over the targets; {} for too few frames.
 
     Raises:
-        ConfigError: if the network has no Gaussian head.
+        ConfigError: if the network has no Gaussian head, or the renderer can't draw.
         InputError: if a file of the scene is missing or can't be read.
 
     """

@@ -10,6 +10,9 @@ BENCHMARKS = (
 )
 NOVEL_VIEWS = 'novel_views'
 MODES = ('pose', 'depth', 'recon_unposed', 'recon_posed', NOVEL_VIEWS)
+# What is measured if no mode is named, of networks that see many views and of those that see one.
+MODES_OF_MANY, MODES_OF_ONE = MODES[:-1], ('depth',)
+RENDERERS = ('auto', 'torch', 'gsplat')
 
 
 def add_benchmark_options(parser: argparse.ArgumentParser) -> None:
@@ -20,8 +23,14 @@ def add_benchmark_options(parser: argparse.ArgumentParser) -> None:
         '--mode',
         nargs='+',
         choices=MODES,
-        default=list(MODES[:-1]),
-        help='what is measured; what a scene has no truth for is left out',
+        help='what is measured, if not all but novel_views, or depth of networks that see each '
+        'view alone; what a scene has no truth for is left out',
+    )
+    group.add_argument(
+        '--renderer',
+        choices=RENDERERS,
+        default=RENDERERS[0],
+        help='what draws novel_views; auto: gsplat where it is installed, on a CUDA device',
     )
     group.add_argument(
         '--scenes', nargs='+', default=[], metavar='NAME', help='these scenes alone'

@@ -16,6 +16,7 @@ _PANELS = {
     'auc3': 'AUC3',
     'auc30': 'AUC30',
     'delta1': 'delta1 of depth',
+    'metric_delta1': 'delta1 of metres',
     'recon_unposed_f1': 'F1, predicted poses',
     'recon_posed_f1': 'F1, known poses',
     'recon_unposed_chamfer': 'Chamfer, predicted poses',

@@ -12,6 +12,8 @@ _COLUMNS = {
     'auc30': 'AUC30',
     'abs_rel': 'AbsRel',
     'delta1': 'delta1',
+    'metric_abs_rel': 'AbsRel m',
+    'metric_delta1': 'delta1 m',
     'recon_unposed_f1': 'F1',
     'recon_unposed_chamfer': 'Chamfer',
     'recon_posed_f1': 'F1 posed',

@@ -6,22 +6,32 @@ and, at the end, in the table, also after Ctrl-C.
 """
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 import json
 from pathlib import Path
 
 from da3_ros.config import EngineConfig
-from da3_ros.engine.device import resolve_device
-from da3_ros.engine.networks import load_networks
+from da3_ros.engine.device import resolve_device, resolve_precision
 from da3_ros.errors import InputError
 from da3_ros.evaluation.benchmark import window_scores
 from da3_ros.evaluation.datasets.catalogue import DATASETS
 from da3_ros.evaluation.datasets.dataset import Scene
 from da3_ros.evaluation.frame_choice import First, FrameChoice
 from da3_ros.evaluation.inference import SceneNetwork
+from da3_ros.evaluation.monocular import monocular_scores, MonocularNetwork
 from da3_ros.evaluation.novel_views import novel_view_scores
+from da3_ros.evaluation.renderers import chosen_renderer, RENDERERS
+from da3_ros.model import load_model
+from da3_ros.model.nested import NestedNetwork
+from da3_ros.model.single_view import SingleViewNetwork
 from da3_ros.tools.answer import answer
-from da3_ros.tools.benchmark_options import NOVEL_VIEWS, SYNTHETIC
+from da3_ros.tools.benchmark_options import (
+    MODES_OF_MANY,
+    MODES_OF_ONE,
+    NOVEL_VIEWS,
+    SYNTHETIC,
+)
 from da3_ros.tools.benchmark_table import benchmark_table
 from da3_ros.tools.options import configured
 from da3_ros.tools.synthetic_scenes import synthetic_scenes
@@ -38,6 +48,8 @@ def run_benchmark(arguments: argparse.Namespace) -> int:
 
     Raises:
         InputError: if options do not go together, or a tree lacks something.
+        ConfigError: if the network or the renderer can't do what is asked for.
+        WeightsError: if the weights are missing, damaged or of another network.
 
     """
     name = arguments.benchmark
@@ -51,12 +63,10 @@ def run_benchmark(arguments: argparse.Namespace) -> int:
         raise InputError(f'--views got {arguments.views}; expected numbers of 1 and more.')
     config = configured(EngineConfig(), arguments)
     device = resolve_device(config.device)
-    networks = load_networks(config, device)
-    resolution = config.resolution or networks.named.config.resolution
-    network = SceneNetwork(networks.window, device, resolution, arguments.pose_from)
+    measurement = _measurement(arguments, config, device)
     results: list[dict] = []
     try:
-        _score(arguments, network, results, device)
+        _score(arguments, measurement, results, device)
     finally:
         if results:
             print(benchmark_table(results))
@@ -65,16 +75,66 @@ def run_benchmark(arguments: argparse.Namespace) -> int:
     if not results:
         raise InputError(
             f'No scene of {name} has the truth and the frames for --mode '
-            f'{" ".join(arguments.mode)} with --views '
+            f'{" ".join(measurement.modes)} with --views '
             f'{" ".join(map(str, arguments.views or VIEWS))}.'
         )
     answer(arguments, results)
     return 0
 
 
+@dataclass(frozen=True)
+class _Measurement:
+    """What is measured of which network; ``renderer`` draws novel views."""
+
+    network: SceneNetwork | MonocularNetwork
+    modes: Sequence[str]
+    renderer: str
+
+    def of_window(self, scene: Scene, window: Sequence[int]) -> dict[str, float]:
+        """Return the scores of some frames of a scene."""
+        if isinstance(self.network, MonocularNetwork):
+            return monocular_scores(scene, window, self.network)
+        return window_scores(scene, window, self.modes, self.network)
+
+    def of_novel_views(self, scene: Scene, contexts: int) -> dict[str, object]:
+        """Return the scores of new views of a scene, if asked for, and what drew them."""
+        if NOVEL_VIEWS not in self.modes:
+            return {}
+        scores = novel_view_scores(scene, contexts, self.network, RENDERERS[self.renderer])
+        return {'renderer': self.renderer, **scores} if scores else {}
+
+
+def _measurement(
+    arguments: argparse.Namespace, config: EngineConfig, device: torch.device
+) -> _Measurement:
+    """
+    Load the network and settle what is measured of it.
+
+    Raises:
+        InputError: if modes are asked for by name that a single-view network can't have.
+        ConfigError: if gsplat is asked for and can't draw here.
+        WeightsError: if the weights are missing, damaged or of another network.
+
+    """
+    renderer = chosen_renderer(arguments.renderer, device)
+    net = load_model(config.model, device, resolve_precision(config.precision, device))
+    resolution = config.resolution or net.config.resolution
+    if not isinstance(net, SingleViewNetwork):
+        window = net.any_view if isinstance(net, NestedNetwork) else net
+        network = SceneNetwork(window, device, resolution, arguments.pose_from)
+        return _Measurement(network, arguments.mode or MODES_OF_MANY, renderer)
+    impossible = [mode for mode in arguments.mode or () if mode not in MODES_OF_ONE]
+    if impossible:
+        raise InputError(
+            f"--mode got {' '.join(impossible)}, which take cameras, and '{config.model}' sees "
+            f'each view alone; expected {" ".join(MODES_OF_ONE)}, or an any-view network.'
+        )
+    return _Measurement(MonocularNetwork(net, device, resolution), MODES_OF_ONE, renderer)
+
+
 def _score(
     arguments: argparse.Namespace,
-    network: SceneNetwork,
+    measurement: _Measurement,
     results: list[dict],
     device: torch.device,
 ) -> None:
@@ -86,14 +146,13 @@ def _score(
     for scene in tqdm(scenes, arguments.benchmark, count, unit='scene', disable=None):
         for number in views:
             for window in choice.windows(len(scene), number)[: arguments.windows]:
-                scores = window_scores(scene, window, arguments.mode, network)
+                scores = measurement.of_window(scene, window)
                 if scores:
                     here = {**head, 'scene': scene.name, 'views': number, 'frames': window}
                     results.append({**here, **scores})
-            if NOVEL_VIEWS in arguments.mode:
-                scores = novel_view_scores(scene, number, network)
-                if scores:
-                    results.append({**head, 'scene': scene.name, 'views': number, **scores})
+            scores = measurement.of_novel_views(scene, number)
+            if scores:
+                results.append({**head, 'scene': scene.name, 'views': number, **scores})
         if arguments.output is not None:
             arguments.output.write_text(json.dumps(results, indent=1) + '\n')
 

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from da3_ros.errors import ConfigError
-from da3_ros.evaluation import novel_views
 from da3_ros.evaluation.benchmark import MODES, modes_of, window_scores
 from da3_ros.evaluation.datasets.catalogue import DATASETS
 from da3_ros.evaluation.datasets.dataset import Scene
@@ -12,6 +11,7 @@ from da3_ros.evaluation.novel_views import novel_view_scores, split_frames
 from da3_ros.evaluation.published import published
 from da3_ros.evaluation.sequences import write_sequence
 from da3_ros.evaluation.simulated_stream import camera_at
+from da3_ros.evaluation.splatting import render
 from da3_ros.evaluation.truth import BoxRoom
 from da3_ros.geometry.cameras import scale_intrinsics
 from da3_ros.geometry.transforms import invert, Sim3
@@ -214,36 +214,32 @@ class Painter:
         )
 
 
-def test_a_painter_s_own_pictures_are_alike_and_moved_ones_are_not(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_painter_s_own_pictures_are_alike_and_moved_ones_are_not() -> None:
     """What it paints is taken as the truth: from the right places it is the same again."""
     true = np.stack([camera_at([0.0, 0.1 * i, 0.0]) for i in range(9)])
     painted: list[torch.Tensor] = []
-    paint = novel_views.render
 
     def keep(*arguments: object) -> torch.Tensor:
-        painted.append(paint(*arguments))
+        painted.append(render(*arguments))
         return painted[-1]
 
     black = Scene('', true, np.tile(K, (9, 1, 1)), lambda _: np.zeros((56, 84, 3), np.uint8))
-    monkeypatch.setattr(novel_views, 'render', keep)
-    dark = novel_view_scores(black, 4, Painter())
+    dark = novel_view_scores(black, 4, Painter(), keep)
     picture = (painted[0] * 255).round().byte().permute(1, 2, 0).numpy()
     # The ball is 3 m before the target, 0.4 m to its side: 7 pixels off the middle.
     column = picture[..., 0].sum(axis=0).argmax()
     assert abs(abs(column - 41.5) - 54 * 0.4 / 3) < 1.5
     bright = Scene('', true, black.intrinsics, lambda _: picture)
-    found = novel_view_scores(bright, 4, Painter())
+    found = novel_view_scores(bright, 4, Painter(), render)
     assert found['psnr'] > 45 and found['ssim'] > 0.98
     assert dark['psnr'] < 25
 
 
 def test_a_network_with_a_gaussian_head_is_scored_and_one_without_says_so(room: Scene) -> None:
-    found = novel_view_scores(room, 3, network(TINY_GIANT))
+    found = novel_view_scores(room, 3, network(TINY_GIANT), render)
     assert np.isfinite(found['psnr']) and -1 <= found['ssim'] <= 1
     with pytest.raises(ConfigError, match='has no Gaussian head'):
-        novel_view_scores(room, 3, network(TINY))
+        novel_view_scores(room, 3, network(TINY), render)
 
 
 def test_published_numbers_are_shares_and_millimetres() -> None:

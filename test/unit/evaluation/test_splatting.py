@@ -2,6 +2,7 @@
 
 import math
 
+from da3_ros.evaluation.renderers import render_with_gsplat
 from da3_ros.evaluation.splatting import render
 from da3_ros.model.gaussians import Gaussians
 import pytest
@@ -101,22 +102,9 @@ def test_long_lists_are_blended_in_parts(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.gpu
 def test_equals_gsplat() -> None:
-    gsplat = pytest.importorskip('gsplat')
-    ours = some().to('cuda')
-    theirs, _, _ = gsplat.rasterization(
-        ours.means,
-        ours.rotations,
-        ours.scales,
-        ours.opacities,
-        ours.harmonics.mT.contiguous(),
-        EYE.cuda()[None],
-        K.cuda()[None],
-        SIZE[1],
-        SIZE[0],
-        sh_degree=2,
-    )
-    picture = render(ours, EYE.cuda(), K.cuda(), SIZE)
-    torch.testing.assert_close(picture, theirs[0].permute(2, 0, 1), atol=2e-3, rtol=0)
+    pytest.importorskip('gsplat')
+    seen = some().to('cuda'), EYE.cuda(), K.cuda(), SIZE
+    torch.testing.assert_close(render(*seen), render_with_gsplat(*seen), atol=2e-3, rtol=0)
 
 
 def test_equals_gsplat_s_reference_blended_pixel_by_pixel() -> None:

@@ -7,13 +7,15 @@ import sys
 
 from da3_ros.evaluation.benchmark import MODES as SCORED
 from da3_ros.evaluation.datasets.catalogue import DATASETS
+from da3_ros.evaluation.renderers import AUTO
+from da3_ros.evaluation.renderers import RENDERERS as DRAWING
 from da3_ros.model.da3 import AnyViewNetwork
-from da3_ros.model.weights import save_model
+from da3_ros.model.weights import build_network, save_model
 from da3_ros.tools import benchmark_table, evaluate_benchmark
-from da3_ros.tools.benchmark_options import BENCHMARKS, MODES, NOVEL_VIEWS, SYNTHETIC
+from da3_ros.tools.benchmark_options import BENCHMARKS, MODES, NOVEL_VIEWS, RENDERERS, SYNTHETIC
 from da3_ros.tools.main import main
 from doubles.benchmark_trees import make_7scenes, make_eth3d, make_kitti, make_tum, TREES
-from doubles.miniatures import TINY, TINY_GIANT
+from doubles.miniatures import TINY, TINY_GIANT, TINY_METRIC, TINY_MONO
 import numpy as np
 import pytest
 import torch
@@ -35,6 +37,7 @@ def words(name: str, root: Path, weights: Path, *more: str) -> list[str]:
 def test_names_are_those_that_there_are() -> None:
     assert (*DATASETS, SYNTHETIC) == BENCHMARKS
     assert (*SCORED, NOVEL_VIEWS) == MODES
+    assert (AUTO, *DRAWING) == RENDERERS
 
 
 def test_help_needs_no_network() -> None:
@@ -85,6 +88,52 @@ def test_novel_views_of_a_recording(tmp_path: Path, weights: Path) -> None:
     assert main(words('tum', tmp_path / 'data', giant, *more)) == 0
     (row,) = json.loads(output.read_text())
     assert np.isfinite(row['psnr']) and row['ssim'] < 1
+    assert row['renderer'] == 'torch'
+
+
+def test_gsplat_needs_cuda(tmp_path: Path, weights: Path, capsys) -> None:
+    more = ['--mode', 'novel_views', '--renderer', 'gsplat']
+    assert main(words('tum', tmp_path, weights, *more)) == 2
+    assert 'The renderer is gsplat, but the device is cpu' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('mode', [[], ['--mode', 'depth']])
+def test_networks_of_single_views_have_depth(
+    mode: list[str], tmp_path: Path, weights: Path, capsys
+) -> None:
+    make_eth3d(tmp_path / 'data')
+    output, plots = tmp_path / 'scores.json', tmp_path / 'plots'
+    more = ['--views', '3', *mode, '--output', str(output), '--plots', str(plots)]
+    found = {}
+    for config in (TINY_MONO, TINY_METRIC):
+        torch.manual_seed(0)
+        source = weights.with_name(f'{config.name}.safetensors')
+        save_model(build_network(config), source)
+        assert main(words('eth3d', tmp_path / 'data', source, *more)) == 0
+        (found[config.name],) = json.loads(output.read_text())
+    head = {'benchmark', 'model', 'scene', 'views', 'frames'}
+    assert set(found['tiny-mono']) == head | {'abs_rel', 'delta1'}
+    assert set(found['tiny-metric']) - set(found['tiny-mono']) == {
+        *('metric_abs_rel', 'metric_delta1'),
+    }
+    assert len(found['tiny-mono']['frames']) == 3
+    # The same weights, and a picture's own scale takes the metres out again.
+    for name in ('abs_rel', 'delta1'):
+        assert found['tiny-mono'][name] == pytest.approx(found['tiny-metric'][name], rel=1e-4)
+    table = capsys.readouterr().out
+    assert 'AbsRel  delta1  AbsRel m  delta1 m' in table
+    assert (plots / 'eth3d.png').exists()
+
+
+def test_a_network_of_single_views_has_no_cameras(tmp_path: Path, weights: Path, capsys) -> None:
+    make_eth3d(tmp_path / 'data')
+    source = weights.with_name('mono.safetensors')
+    save_model(build_network(TINY_MONO), source)
+    more = ['--mode', 'depth', 'pose', 'novel_views']
+    assert main(words('eth3d', tmp_path / 'data', source, *more)) == 2
+    problem = capsys.readouterr().err
+    assert '--mode got pose novel_views, which take cameras' in problem
+    assert 'sees each view alone; expected depth, or an any-view network.' in problem
 
 
 def test_rendered_scenes_need_no_data(tmp_path: Path, weights: Path) -> None:
