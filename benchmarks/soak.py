@@ -14,6 +14,7 @@ import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, ExitStack
 from dataclasses import dataclass, field
+from importlib.metadata import version
 import json
 import os
 from pathlib import Path
@@ -30,6 +31,7 @@ from da3_ros.ros.domain import private_domain
 from da3_ros.ros.message_types import message_class
 from da3_ros.ros.node_process import NodeProcess
 from da3_ros.ros.replay import LAST_TOPIC, OUTPUT_TYPES, PER_FRAME_TOPICS
+from da3_ros.tools.bench import commit
 import numpy as np
 import rclpy
 from rclpy.context import Context
@@ -281,6 +283,9 @@ def row(
     return {
         'date': time.strftime('%Y-%m-%d'),
         'device': f'CPU, {os.cpu_count()} cores',
+        'torch': version('torch'),
+        'commit': commit(),
+        'command': ' '.join(['python -m benchmarks.soak', *sys.argv[1:]]),
         'minutes': arguments.minutes,
         'size': 'x'.join(map(str, arguments.size)),
         'rate_hz': arguments.rate,

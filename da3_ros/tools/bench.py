@@ -82,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
     print(f'{bench.machine}: a plain matrix product runs at {bench.tflop_per_s:.3g} TFLOP/s\n')
     print(heading())
-    about = bench.about | {'commit': _commit(), 'date': time.strftime('%Y-%m-%d')}
+    about = bench.about | {'commit': commit(), 'date': time.strftime('%Y-%m-%d')}
     found = []
     for case in _cases(arguments):
         rows = bench.measure(case, arguments.runners)
@@ -124,7 +124,7 @@ def _append(path: Path, rows: Sequence[dict]) -> None:
             file.writelines(json.dumps(row) + '\n' for row in rows)
 
 
-def _commit() -> str:
+def commit() -> str:
     """Return the short name of the commit that is measured, if this is a checkout."""
     command = ['git', 'describe', '--always', '--dirty']
     folder = Path(__file__).parent
