@@ -81,6 +81,8 @@ class Rig:
         self._publishers: dict[str, Any] = {}
         self._stamp_ns = 1_000 * _SECOND_NS
         if is_active:
+            # Of several nodes of one name in a test, another may answer for this one.
+            wait_for(lambda: self.node._is_active, 'the node to be active')
             self.wait_until('active')
 
     @property
