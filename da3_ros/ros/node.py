@@ -24,6 +24,7 @@ from da3_ros.ros.worker import Worker
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
+from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.task import Future
 from rclpy.timer import Timer
@@ -32,6 +33,7 @@ from std_srvs.srv import Trigger
 # How long a transition waits for the frame that is in the network; it is left behind after that.
 _STOP_TIMEOUT_S = 1.0
 _PERIOD_S = 1.0
+_LAST_WORD = Duration(seconds=0.5)
 
 
 class Da3Node(LifecycleNode):
@@ -177,6 +179,8 @@ class Da3Node(LifecycleNode):
             (self.trigger_deactivate if self._is_active else self.trigger_cleanup)()
             self._publish_diagnostics()
         if keeper.is_process_lost:
+            # What a process has not delivered when it ends nobody hears.
+            self._diagnostics_publisher.wait_for_all_acked(_LAST_WORD)
             self.on_process_lost()
 
     def _halt(self) -> None:

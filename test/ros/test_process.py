@@ -160,8 +160,9 @@ def test_a_process_that_the_gpu_refuses_ends_and_says_so(
         DiagnosticArray, '/diagnostics', lambda m: heard.append(m.status[0].message), 10
     )
     publisher = peer.create_publisher(Image, 'image', QoSProfile(depth=1))
-    peer.create_timer(0.1, lambda: publisher.publish(image(time.time_ns())))
     process = start('0', '--ros-args', '-p', 'model:=fragile')
+    wait_for(lambda: heard, 'the first diagnostics')
+    peer.create_timer(0.1, lambda: publisher.publish(image(time.time_ns())))
     assert process.wait() == EXIT_DEVICE_LOST
     process.wait_for_words('could not be made anew')
     process.wait_for_words('on_deactivate: The device failed with')

@@ -147,10 +147,10 @@ def test_the_player_is_moved_from_the_page(page: Page, viewer: Viewer) -> None:
         "(() => { const slider = document.getElementById('seek'); slider.value = 0.35;"
         " slider.dispatchEvent(new Event('change')); })()"
     )
-    page.wait_for('da3.model.player.position_s === 0.35')
+    page.wait_for('da3.model.player?.position_s === 0.35')
     page.wait_for('da3.model.keyframes.size === 4')
     page.evaluate("document.getElementById('play').click()")
-    page.wait_for('da3.model.keyframes.size === 6 && da3.model.player.playing === false')
+    page.wait_for('da3.model.keyframes.size === 6 && da3.model.player?.playing === false')
 
 
 def test_the_page_connects_again(page: Page, viewer: Viewer, recording: Path) -> None:
