@@ -91,7 +91,7 @@ def launched(name: str, **arguments: str) -> tuple[dict[str, Entity], list[Entit
         entities = []
         for entity in made:
             if isinstance(entity, OpaqueFunction):
-                entities += entity.kwargs['function'](context)
+                entities += entity.kwargs['function'](context) or ()
             elif not isinstance(entity, DeclareLaunchArgument):
                 entities.append(entity)
     for entity in entities:

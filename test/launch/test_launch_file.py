@@ -118,12 +118,14 @@ def test_inputs_are_remapped(
     assert process.wait(timeout=15) == 0
 
 
-@pytest.mark.parametrize('name', [ONE, RIG, 'replay.launch.py'])
-def test_every_argument_is_described(name: str) -> None:
+@pytest.mark.parametrize(
+    ('name', 'cameras'), [(ONE, 'camera'), (RIG, 'cameras'), ('replay.launch.py', 'camera')]
+)
+def test_every_argument_is_described(name: str, cameras: str) -> None:
     from launch.actions import DeclareLaunchArgument
     from launch.launch_description_sources import get_launch_description_from_any_launch_file
 
     entities = get_launch_description_from_any_launch_file(str(LAUNCH / name)).entities
     arguments = [entity for entity in entities if isinstance(entity, DeclareLaunchArgument)]
-    assert {'config', 'model', 'camera', 'image', 'rviz'} <= {a.name for a in arguments}
+    assert {'config', 'model', cameras, 'image', 'rviz'} <= {a.name for a in arguments}
     assert all(argument.description for argument in arguments)

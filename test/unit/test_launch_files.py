@@ -7,7 +7,7 @@ from doubles.launching import Entity, IncludeLaunchDescription, launched, Node, 
 import pytest
 import yaml
 
-FILES = ('da3.launch.py', 'replay.launch.py')
+FILES = ('da3.launch.py', 'rig.launch.py', 'replay.launch.py')
 READY = b"[INFO] [da3]: 'embedded' is ready on cpu."
 
 
@@ -45,6 +45,35 @@ def test_inputs_are_remapped() -> None:
     ]
     parameters = node.kwargs['parameters'][1]
     assert parameters == {'use_sim_time': False, 'cameras': ['front']}
+
+
+def test_the_cameras_of_a_rig_are_remapped_each() -> None:
+    (node,) = started('da3.launch.py', camera='a, b', image='/{camera}/color/raw')
+    assert node.kwargs['remappings'] == [
+        ('a/image', '/a/color/raw'),
+        ('a/image/compressed', '/a/color/raw/compressed'),
+        ('a/camera_info', '/a/color/camera_info'),
+        ('b/image', '/b/color/raw'),
+        ('b/image/compressed', '/b/color/raw/compressed'),
+        ('b/camera_info', '/b/color/camera_info'),
+    ]
+    assert node.kwargs['parameters'][1] == {'use_sim_time': False, 'cameras': ['a', 'b']}
+
+
+def test_a_rig_is_the_same_node_with_its_own_parameters_and_view() -> None:
+    (node,) = started('rig.launch.py', cameras='a,b', image='/{camera}/raw', respawn='true')
+    assert text(node.args[0], node.context) == 'da3_ros/launch/da3.launch.py'
+    given = {name: text(v, node.context) for name, v in node.kwargs['launch_arguments']}
+    assert set(given) <= set(launched('da3.launch.py')[0])
+    assert given['config'] == 'da3_ros/config/rig.yaml'
+    assert given['rviz_config'] == 'da3_ros/config/rig.rviz'
+    assert (given['camera'], given['image'], given['respawn']) == ('a,b', '/{camera}/raw', 'true')
+
+
+@pytest.mark.parametrize('topic', ['image', 'camera_info'])
+def test_topics_of_a_rig_want_names(topic: str) -> None:
+    with pytest.raises(ValueError, match="without 'cameras'"):
+        started('rig.launch.py', **{topic: '/{camera}/raw', 'cameras': ' ,'})
 
 
 def test_a_bag_is_played_in_its_own_time() -> None:
