@@ -1,9 +1,10 @@
 """What goes into the engine and what comes out: frames, views, updates and the engine's status."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 import enum
 
+from da3_ros.engine.content import Content
 from da3_ros.engine.prior_status import PriorStatus
 from da3_ros.errors import FrameError
 from da3_ros.geometry.cameras import Distortion
@@ -89,6 +90,19 @@ class View:
     map_from_camera: np.ndarray | None
     pose_covariance: np.ndarray | None
     is_keyframe: bool
+
+    def within(self, content: Content | None) -> 'View':
+        """Return the view without the padding around its content, None: as it is."""
+        if content is None:
+            return self
+        k = self.intrinsics
+        return replace(
+            self,
+            depth_m=self.depth_m[content.pixels],
+            confidence=self.confidence[content.pixels],
+            rgb=self.rgb[content.pixels],
+            intrinsics=None if k is None else content.cut_out(k),
+        )
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,9 @@ from dataclasses import dataclass, replace
 
 from da3_ros.engine.admission import Admission, Admitted
 from da3_ros.engine.device_preprocess import DevicePreprocess
+from da3_ros.engine.fitting import Fitting
 from da3_ros.engine.frame import Frame
 from da3_ros.engine.intrinsics import IntrinsicsEstimate
-from da3_ros.engine.lenses import Lenses
-from da3_ros.engine.letterbox import fit, letterboxed, letterboxed_mask
 from da3_ros.engine.preprocess import preprocess, Preprocessed
 from da3_ros.engine.runner import WindowView
 import numpy as np
@@ -32,8 +31,8 @@ class Intake:
     def __init__(self, device: torch.device, resolution: int, max_stamp_jump_s: float) -> None:
         """Take where the network is, and what ``Admission`` needs."""
         self._device = device
-        self._preprocess = DevicePreprocess(device) if device.type == 'cuda' else preprocess
-        self._lenses = Lenses(device)
+        resize = DevicePreprocess(device) if device.type == 'cuda' else preprocess
+        self._fitting = Fitting(device, resolution, resize)
         self._resolution, self._max_stamp_jump_s = resolution, max_stamp_jump_s
         self._next_key = 0
         self.clear()
@@ -63,11 +62,8 @@ class Intake:
         return [self._prepared(frame, shape) for frame in frames]
 
     def _prepared(self, frame: Frame, shape: tuple[int, int]) -> NewView:
-        straight = self._lenses.straighten(frame)
-        height, width = straight.shape[:2]
-        resolution, content = fit(width, height, self._resolution, shape)
-        prepared = self._preprocess(straight, resolution, intrinsics=frame.intrinsics)
-        prepared = letterboxed(prepared, content, shape)
+        fitted = self._fitting.fit(frame, shape)
+        prepared = fitted.prepared
         self._next_key += 1
         view = WindowView(
             key=self._next_key,
@@ -76,8 +72,8 @@ class Intake:
             image=prepared.image.to(self._device),
             intrinsics=prepared.intrinsics,
             world_from_camera=frame.map_from_camera,
-            content=content,
-            seen=letterboxed_mask(self._lenses.seen(frame, resolution), content, shape),
+            content=fitted.content,
+            seen=fitted.seen,
         )
         return NewView(frame, prepared, view, prepared.intrinsics)
 

@@ -173,16 +173,14 @@ class PlacedView:
         covariance[:3, :3] += np.outer(offset, offset)
         if is_adrift:
             covariance += np.diag(_UNKNOWN)
-        content, intrinsics = placed.view.content, placed.intrinsics
-        pixels = (slice(None), slice(None)) if content is None else content.pixels
         return View(
             camera=placed.view.camera,
             stamp_ns=placed.view.stamp_ns,
-            depth_m=placed.depth[pixels].cpu().numpy(),
-            confidence=self.confidence[pixels].cpu().numpy(),
-            rgb=placed.rgb[pixels],
-            intrinsics=intrinsics if content is None else content.cut_out(intrinsics),
+            depth_m=placed.depth.cpu().numpy(),
+            confidence=self.confidence.cpu().numpy(),
+            rgb=placed.rgb,
+            intrinsics=placed.intrinsics,
             map_from_camera=pose,
             pose_covariance=covariance,
             is_keyframe=is_keyframe,
-        )
+        ).within(placed.view.content)

@@ -9,12 +9,10 @@ from pathlib import Path
 
 from da3_ros.config import EngineConfig
 from da3_ros.engine.admission import Admission
-from da3_ros.engine.content import Content
 from da3_ros.engine.device import empty_cache, resolve_device, resolve_precision
 from da3_ros.engine.device_faults import fits_memory, spares_memory
+from da3_ros.engine.fitting import Fitted, Fitting
 from da3_ros.engine.frame import EngineStatus, Frame, KeyframePose, TrackingState, Update, View
-from da3_ros.engine.lenses import Lenses
-from da3_ros.engine.letterbox import fit, letterboxed, letterboxed_mask
 from da3_ros.engine.map_cloud import Surface
 from da3_ros.engine.preprocess import preprocess, Preprocessed
 from da3_ros.engine.reconfiguration import check_change
@@ -56,7 +54,7 @@ class SingleViewEngine:
         self._net = net
         self._config = config
         self._resolution = config.resolution or net.config.resolution
-        self._lenses = Lenses(self.device)
+        self._fitting = Fitting(self.device, self._resolution)
         self.reset()
 
     @property
@@ -130,22 +128,11 @@ class SingleViewEngine:
         if reset_reason:
             self.reset()
         shape = self._admission.shape(frames)
-        ready = [self._prepare(frame, shape) for frame in frames]
-        contents, prepared, seen = zip(*ready, strict=True)
+        fitted = [self._fitting.fit(frame, shape) for frame in frames]
         clock.lap('preprocess')
-        prediction = self._infer(prepared)
-        views = tuple(
-            _view(*parts)
-            for parts in zip(
-                frames,
-                prepared,
-                contents,
-                seen,
-                prediction.depth[0],
-                is_sky(prediction.sky[0]),
-                strict=True,
-            )
-        )
+        prediction = self._infer([each.prepared for each in fitted])
+        depths, skies = prediction.depth[0], is_sky(prediction.sky[0])
+        views = tuple(_view(*parts) for parts in zip(frames, fitted, depths, skies, strict=True))
         clock.lap('network')
         self._admission.accept(frames)
         is_metric = prediction.scale is not None
@@ -165,21 +152,6 @@ class SingleViewEngine:
             refused=admitted.refused,
         )
 
-    def _prepare(
-        self, frame: Frame, shape: tuple[int, int]
-    ) -> tuple[Content | None, Preprocessed, torch.Tensor | None]:
-        """
-        Undistort, resize and normalise a frame, into a letterbox of a shape if need be.
-
-        Returns what of the letterbox the camera saw, and which pixels show something.
-        """
-        straight = self._lenses.straighten(frame)
-        height, width = straight.shape[:2]
-        resolution, content = fit(width, height, self._resolution, shape)
-        prepared = preprocess(straight, resolution, intrinsics=frame.intrinsics)
-        seen = letterboxed_mask(self._lenses.seen(frame, resolution), content, shape)
-        return content, letterboxed(prepared, content, shape), seen
-
     @torch.inference_mode()
     def _infer(self, prepared: Sequence[Preprocessed]) -> Prediction:
         """Predict all views at once; in metres only if all of them can be."""
@@ -191,31 +163,20 @@ class SingleViewEngine:
         return self._net(images[None], intrinsics)
 
 
-def _view(
-    frame: Frame,
-    prepared: Preprocessed,
-    content: Content | None,
-    seen: torch.Tensor | None,
-    depth: torch.Tensor,
-    sky: torch.Tensor,
-) -> View:
-    """Return what is published of one frame, from its depth, sky and seen pixels (H, W)."""
+def _view(frame: Frame, fitted: Fitted, depth: torch.Tensor, sky: torch.Tensor) -> View:
+    """Return what is published of one frame, from its depth (H, W) and sky (H, W) bool."""
     is_valid = torch.isfinite(depth) & (depth > 0) & ~sky
-    if seen is not None:
-        is_valid &= seen
-    pixels = (slice(None), slice(None)) if content is None else content.pixels
-    depth_m = torch.where(is_valid, depth, torch.nan)[pixels].cpu().numpy()
-    intrinsics = prepared.intrinsics
-    if content is not None and intrinsics is not None:
-        intrinsics = content.cut_out(intrinsics)
+    if fitted.seen is not None:
+        is_valid &= fitted.seen
+    depth_m = torch.where(is_valid, depth, torch.nan).cpu().numpy()
     return View(
         camera=frame.camera,
         stamp_ns=frame.stamp_ns,
         depth_m=depth_m,
         confidence=np.ones_like(depth_m),
-        rgb=prepared.rgb[pixels],
-        intrinsics=intrinsics,
+        rgb=fitted.prepared.rgb,
+        intrinsics=fitted.prepared.intrinsics,
         map_from_camera=None,
         pose_covariance=None,
         is_keyframe=False,
-    )
+    ).within(fitted.content)

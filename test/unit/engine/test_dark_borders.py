@@ -91,7 +91,7 @@ def test_both_ways_to_preprocess_have_the_same_mask() -> None:
     """The one on the device, too."""
     intake = Intake(CPU, 112, 1.0)
     plain = intake.prepare([frame('plumb_bob')])[0].view
-    intake._preprocess = DevicePreprocess(CPU)
+    intake._fitting._preprocess = DevicePreprocess(CPU)
     fast = intake.prepare([frame('plumb_bob')])[0].view
     assert not plain.seen.all()
     np.testing.assert_array_equal(fast.seen, plain.seen)
