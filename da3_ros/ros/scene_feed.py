@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from da3_ros.engine import TrackingState
 from da3_ros.ros.convert import stamp_ns
 from da3_ros.ros.poses import matrix_of_pose
 from da3_ros.ros.view_assembly import cloud_arrays, unpacked_rgb, ViewAssembler
@@ -10,7 +11,6 @@ from da3_ros.viewer.scene import Scene
 import numpy as np
 from sensor_msgs.msg import Image, PointCloud2
 
-_STATES = ('WAITING', 'INITIALIZING', 'TRACKING', 'LOST')
 _BYTES_PER_PIXEL = {'32FC1': 4, '16UC1': 2}
 
 
@@ -77,7 +77,7 @@ class SceneFeed:
             for name, kind in message.get_fields_and_field_types().items()
             if '/' not in kind and 'sequence' not in kind
         }
-        fields['state'] = _STATES[min(message.state, len(_STATES) - 1)]
+        fields['state'] = TrackingState(min(message.state, max(TrackingState))).name
         fields['drops'] = dict(zip(message.drop_reasons, message.drop_counts, strict=False))
         stages = zip(message.stages, message.stage_latency_ms, strict=False)
         fields['stages'] = {name: float(ms) for name, ms in stages}
