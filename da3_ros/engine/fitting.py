@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from da3_ros.engine.content import Content
 from da3_ros.engine.frame import Frame
 from da3_ros.engine.lenses import Lenses
-from da3_ros.engine.letterbox import fit, letterboxed, letterboxed_mask
+from da3_ros.engine.letterbox import fit, letterboxed
 from da3_ros.engine.preprocess import preprocess, Preprocessed
 import torch
 
@@ -45,9 +45,5 @@ class Fitting:
         height, width = straight.shape[:2]
         resolution, content = fit(width, height, self._resolution, shape)
         prepared = self._preprocess(straight, resolution, intrinsics=frame.intrinsics)
-        seen = self._lenses.seen(frame, resolution)
-        return Fitted(
-            letterboxed(prepared, content, shape),
-            content,
-            letterboxed_mask(seen, content, shape),
-        )
+        seen = self._lenses.seen(frame, resolution, content, shape)
+        return Fitted(letterboxed(prepared, content, shape), content, seen)

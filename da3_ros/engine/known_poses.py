@@ -11,13 +11,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from da3_ros.engine.runner import WindowView
-from da3_ros.engine.scale.robot import Robot
+from da3_ros.engine.scale.robot import Robot, SIMULTANEOUS_NS
 from da3_ros.engine.window import Company
 from da3_ros.geometry.transforms import invert, rotation_angle_deg
 import numpy as np
 
-# Views that are no further apart in time were taken together, for a robot at walking pace.
-_TOGETHER_NS = 5_000_000
 # Poses that are remembered, those of views that were last needed: more than a window can have.
 _MEMORY = 256
 # A step of odometry is a jump when it is so many times as fast as is usual, plus a floor: a robot
@@ -67,7 +65,7 @@ class RigPoses:
     def find(self, company: Company, newest: Sequence[WindowView]) -> np.ndarray | NoPrior:
         """Return the poses (V, 4, 4) in the frame of the first view's camera."""
         first, *others = (*company.views, *newest)
-        if any(abs(view.stamp_ns - first.stamp_ns) > _TOGETHER_NS for view in others):
+        if any(abs(view.stamp_ns - first.stamp_ns) > SIMULTANEOUS_NS for view in others):
             return NoPrior('apart')
         poses = [np.eye(4)]
         for view in others:

@@ -1,6 +1,8 @@
 """What a lens does to a camera's pictures, and which pixels are left dark without it."""
 
+from da3_ros.engine.content import Content
 from da3_ros.engine.frame import Frame
+from da3_ros.engine.letterbox import letterboxed_mask
 from da3_ros.engine.preprocess import preprocess
 from da3_ros.geometry.cameras import undistort
 import numpy as np
@@ -31,19 +33,27 @@ class Lenses:
             return frame.rgb
         return undistort(frame.rgb, frame.intrinsics, frame.distortion)
 
-    def seen(self, frame: Frame, resolution: int) -> torch.Tensor | None:
+    def seen(
+        self,
+        frame: Frame,
+        resolution: int,
+        content: Content | None = None,
+        shape: tuple[int, int] | None = None,
+    ) -> torch.Tensor | None:
         """
         Return which pixels (h, w) at a resolution show what the camera saw, and no border.
 
-        On the device; None where all do. Computed once for each calibration.
+        In a letterbox of a ``shape`` (width, height), if the picture is its ``content``. On the
+        device; None where the lens leaves none dark. Computed once for each calibration.
         """
         if frame.distortion is None or frame.intrinsics is None:
             return None
-        key = frame.intrinsics.tobytes(), frame.distortion, frame.rgb.shape, resolution
+        lens = frame.intrinsics.tobytes(), frame.distortion, frame.rgb.shape
+        key = *lens, resolution, content, shape
         if key not in self._seen:
             if len(self._seen) >= _MAX_CALIBRATIONS:
                 del self._seen[next(iter(self._seen))]
-            self._seen[key] = self._look(frame, resolution)
+            self._seen[key] = letterboxed_mask(self._look(frame, resolution), content, shape)
         return self._seen[key]
 
     def _look(self, frame: Frame, resolution: int) -> torch.Tensor | None:

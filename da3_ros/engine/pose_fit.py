@@ -18,7 +18,7 @@ import numpy as np
 # Error of a view's direction about each axis, rad. Errors like it and CENTRE_SIGMA are never
 # suspicious; how large a window's own are is measured, and guessed to be these where that is not
 # possible: the guess counts as so many measurements.
-ROTATION_SIGMA = 0.005
+_ROTATION_SIGMA = 0.005
 _PRIOR_MEASUREMENTS = 0.01
 # What a network errs about a view in the same way in every window can't be measured: a third, say,
 # of the variance of a view that the map did not have before.
@@ -26,8 +26,8 @@ _UNSEEN = 1.5
 # Steps of reweighting; the squared error, in variances, at which a keyframe has lost three
 # quarters of its weight; the median of squared errors whose mean is 1.
 ITERATIONS = 4
-SUSPICIOUS = 9.0
-MEDIAN_CHI = 0.89
+_SUSPICIOUS = 9.0
+_MEDIAN_CHI = 0.89
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,12 @@ class PoseFit:
 
         First order, about where the map has the keyframes: their own errors are not in it.
         """
-        own = np.repeat([self.centre, self.direction], 3)
-        return self.gauge_covariance(map_from_camera) + np.diag(own)
+        return self.gauge_covariance(map_from_camera) + self.own_covariance
+
+    @property
+    def own_covariance(self) -> np.ndarray:
+        """The part of ``pose_covariance`` (6, 6) that is of each view by itself."""
+        return np.diag(np.repeat([self.centre, self.direction], 3))
 
     def gauge_covariance(self, map_from_camera: np.ndarray) -> np.ndarray:
         """Return the part of ``pose_covariance`` that all views of the window have in common."""
@@ -102,12 +106,13 @@ def fit_poses(
         ratio_sigma: Its standard deviation.
 
     """
-    sigma = np.array([CENTRE_SIGMA * distance, ROTATION_SIGMA])
+    sigma = usual_sigma(distance)
     poses = (window_from_camera, map_from_camera)
+    one_each = np.ones(len(trust))
     gauge = most_agreed(*poses, trust * confidence, sigma, float(np.exp(log_ratio)))
     for _ in range(ITERATIONS):
         errors = trust * squared_errors(gauge, *poses, sigma)
-        agreement = _agreement(errors)
+        agreement = agreements(errors, one_each)
         weights = trust * agreement
         rotation = joint_rotation(*poses, weights, sigma, gauge.scale)
         log_scale, log_scale_variance = joint_log_scale(
@@ -122,7 +127,7 @@ def fit_poses(
         scale = float(np.exp(log_scale))
         gauge = Sim3(scale, rotation, pivot - scale * rotation @ in_window)
     errors = trust * squared_errors(gauge, *poses, sigma)
-    agreement = _agreement(errors)
+    agreement = agreements(errors, one_each)
     level = _level(errors, agreement)
     arms = skew(map_from_camera[:, :3, 3] - pivot)
     information = weights.sum() / sigma[1] ** 2 * np.eye(3)
@@ -169,11 +174,23 @@ def squared_errors(
     return (errors[:, 3] / sigma[0] ** 2 + 0.5 * errors[:, :3].sum(axis=1) / sigma[1] ** 2) / 6.0
 
 
-def _agreement(errors: np.ndarray) -> np.ndarray:
-    """Return the weights (K,) of squared errors, against what is usual in this window."""
-    # The lower of two medians: where one of two keyframes is wrong, the other sets what is usual.
-    usual = max(np.sort(errors)[(len(errors) - 1) // 2] / MEDIAN_CHI, 1.0)
-    return 1.0 / (1.0 + errors / (SUSPICIOUS * usual)) ** 2
+def agreements(errors: np.ndarray, votes: np.ndarray, max_usual: float = np.inf) -> np.ndarray:
+    """
+    Return the weights (K,) of squared errors, against what is usual among them.
+
+    That is their median by ``votes`` (K,), in those expected: from 1 to ``max_usual``.
+    """
+    order = np.argsort(errors)
+    cumulated = np.cumsum(votes[order])
+    # The lower of two medians: where one of two is wrong, the other sets what is usual.
+    middle = order[np.searchsorted(cumulated, 0.5 * cumulated[-1] * (1.0 - 1e-9))]
+    usual = min(max(errors[middle] / _MEDIAN_CHI, 1.0), max_usual)
+    return 1.0 / (1.0 + errors / (_SUSPICIOUS * usual)) ** 2
+
+
+def usual_sigma(distance: float) -> np.ndarray:
+    """Return the errors (2,) that are never suspicious: of a centre, so far away; of direction."""
+    return np.array([CENTRE_SIGMA * distance, _ROTATION_SIGMA])
 
 
 def _level(errors: np.ndarray, agreement: np.ndarray) -> float:

@@ -38,10 +38,9 @@ class Publication:
         scale = self._scales[part].status
         spread = scale.spread if scale.is_metric else 0.0
         placing = self._scales.scaled_from_map(part), self._scales.origin, spread
-        unit = 1.0 / scale.scale if scale.is_metric else None
         return tuple(
             steadied.published(*placing, view in kept, is_adrift)
-            for view, steadied in zip(placed, self._steadied(placed, unit), strict=True)
+            for view, steadied in zip(placed, self._steadied(placed, scale.unit), strict=True)
         )
 
     def _steadied(self, placed: Sequence[PlacedView], unit: float | None) -> list[PlacedView]:

@@ -12,12 +12,11 @@ from dataclasses import dataclass
 import itertools
 
 from da3_ros.engine.pose_fit import (
+    agreements,
     ITERATIONS,
     joint_rotation,
-    MEDIAN_CHI,
     most_agreed,
     squared_errors,
-    SUSPICIOUS,
 )
 from da3_ros.geometry.transforms import invert, rigid, Sim3
 import numpy as np
@@ -112,10 +111,10 @@ def fit_rig(
         return None
     gauge = min(starts, key=lambda start: trust @ np.sqrt(squared_errors(start, *poses, sigma)))
     for _ in range(ITERATIONS):
-        agreement = _agreement(squared_errors(gauge, *poses, sigma), trust)
+        agreement = agreements(squared_errors(gauge, *poses, sigma), trust, _MAX_USUAL)
         gauge = _moved(gauge, *poses, trust * agreement, sigma, unit)
     errors = squared_errors(gauge, *poses, sigma)
-    agreement = _agreement(errors, trust)
+    agreement = agreements(errors, trust, _MAX_USUAL)
     if trust[agreement >= _OUTVOTED].sum() < _MAJORITY * trust.sum():
         return None
     votes = agreement.sum()
@@ -133,16 +132,6 @@ def _units(rig_from_camera: np.ndarray, map_from_camera: np.ndarray) -> list[flo
         if min(known, seen) > 0:
             found.append(float(seen / known))
     return found
-
-
-def _agreement(errors: np.ndarray, trust: np.ndarray) -> np.ndarray:
-    """Return the weights (N,) of squared errors, against what is usual among the votes."""
-    order = np.argsort(errors)
-    cumulated = np.cumsum(trust[order])
-    # The lower one of two medians: where one of two cameras is wrong, the other is what is usual.
-    middle = order[np.searchsorted(cumulated, 0.5 * cumulated[-1] * (1.0 - 1e-9))]
-    usual = min(max(errors[middle] / MEDIAN_CHI, 1.0), _MAX_USUAL)
-    return 1.0 / (1.0 + errors / (SUSPICIOUS * usual)) ** 2
 
 
 def _moved(

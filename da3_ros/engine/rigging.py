@@ -12,11 +12,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from da3_ros.engine.extrinsics_check import ExtrinsicsCheck, Tolerance
-from da3_ros.engine.joint_scale import CENTRE_SIGMA
 from da3_ros.engine.keyframes import Keyframe
 from da3_ros.engine.mutual_sight import see_each_other
 from da3_ros.engine.placed_view import PlacedView, RigPlace
-from da3_ros.engine.pose_fit import ROTATION_SIGMA
+from da3_ros.engine.pose_fit import usual_sigma
 from da3_ros.engine.registration import Registration
 from da3_ros.engine.rig_pose import aboard, anchored, fit_rig, RigFit, RigSeat
 from da3_ros.engine.scale.depths import median_depth
@@ -130,13 +129,12 @@ class Rigging:
             return list(placed)
         frame, seats = self._seats(placed)
         voters = [i for i, name in enumerate(names) if name in seats and not self._is_wrong(name)]
-        unit = 1.0 / scale.scale if scale.is_metric else None
         self._is_connected |= len(seats) > 1
         if not voters or not self._is_connected:
             return list(placed)
         self._distance = median_depth(placed[0].keyframe.depth)
         sigma = self._sigma(registration)
-        fit = self._fit(placed, voters, seats, sigma, unit, bool(known))
+        fit = self._fit(placed, voters, seats, sigma, scale.unit, bool(known))
         if fit is None:
             return list(placed)
         covariance = registration.fit.gauge_covariance(fit.map_from_rig)
@@ -215,20 +213,20 @@ class Rigging:
 
         ``keyframes`` are all of the map: of a set, they may have left the window.
         """
-        unit = 1.0 / scale.scale if scale.is_metric else self._unit
+        unit = self._unit if scale.unit is None else scale.unit
         sets: dict[tuple[int, int], list[Keyframe]] = {
             (k.seat.stamp_ns, k.part): [] for k in refined if k.seat is not None
         }
-        if not sets:
+        if not sets or unit is None or not self._distance > 0:
             return
         for keyframe in keyframes:
             if keyframe.seat is not None:
                 key = keyframe.seat.stamp_ns, keyframe.part
                 if key in sets:
                     sets[key].append(keyframe)
-        sigma = np.array([CENTRE_SIGMA * self._distance, ROTATION_SIGMA])
+        sigma = usual_sigma(self._distance)
         for members in sets.values():
-            if len(members) < 2 or unit is None or not self._distance > 0:
+            if len(members) < 2:
                 continue
             on_rig = np.stack([member.seat.rig_from_camera for member in members])
             looks = np.array([member.observations for member in members])
@@ -264,16 +262,15 @@ class Rigging:
 
     def _sigma(self, registration: Registration) -> np.ndarray:
         """Return the expected errors of a view: of its centre in map units, and direction, rad."""
-        usual = [CENTRE_SIGMA * self._distance, ROTATION_SIGMA]
         found = [registration.fit.centre**0.5, registration.fit.direction**0.5]
-        return np.maximum(usual, found)
+        return np.maximum(usual_sigma(self._distance), found)
 
     def _seated(
         self,
         view: PlacedView,
         rig: RigPlace,
         seat: RigSeat,
-        case: '_Case',
+        case: _Case,
         known: Sequence[Keyframe],
         tolerance: Tolerance,
     ) -> PlacedView:
@@ -341,5 +338,4 @@ def _trust(placed: Sequence[PlacedView], is_mapped: bool) -> np.ndarray:
 
 def _own_covariance(registration: Registration, fit: RigFit) -> np.ndarray:
     """Return the covariance (6, 6) that is left of the views' own errors when so many vote."""
-    own = np.repeat([registration.fit.centre, registration.fit.direction], 3)
-    return np.diag(own) * fit.level / max(float(fit.agreement.sum()), 1.0)
+    return registration.fit.own_covariance * fit.level / max(float(fit.agreement.sum()), 1.0)

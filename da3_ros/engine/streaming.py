@@ -325,8 +325,8 @@ class StreamingEngine:
         if company.is_recollected:
             self._mapper.let_go(company)
         self._tracking.lose()
-        lost = {'state': TrackingState.LOST, 'registration_inliers': 0.0}
-        self._status = replace(self._status, **lost, prior=self._prior.status)
+        status = replace(self._status, state=TrackingState.LOST, prior=self._prior.status)
+        self._status = replace(status, registration_inliers=0.0)
 
     def _take(self, change: Change | None) -> str:
         """Let the scale follow a correction of the map; returns what to tell of it."""

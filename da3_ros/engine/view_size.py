@@ -7,8 +7,8 @@ Shapes: N points, H W network image.
 from collections.abc import Sequence
 
 from da3_ros.engine.keyframes import Keyframe, overlap_points
+from da3_ros.engine.sight import looked_up
 from da3_ros.geometry.alignment import robust_location
-from da3_ros.geometry.transforms import invert
 import numpy as np
 import torch
 
@@ -49,13 +49,6 @@ def _log_ratios(
     points: torch.Tensor, depth: torch.Tensor, intrinsics: np.ndarray, map_from_camera: np.ndarray
 ) -> torch.Tensor:
     """Return the logarithms of known over seen depth of those points (N, 3) that the view has."""
-    height, width = depth.shape
-    camera_from_map = points.new_tensor(invert(map_from_camera))
-    in_camera = points @ camera_from_map[:3, :3].T + camera_from_map[:3, 3]
-    in_camera = in_camera[torch.isfinite(in_camera[:, 2]) & (in_camera[:, 2] > 0)]
-    image = in_camera @ in_camera.new_tensor(intrinsics).T
-    u, v = (image[:, :2] / image[:, 2:]).round().clamp(-1, max(depth.shape)).long().unbind(1)
-    inside = (u >= 0) & (u < width) & (v >= 0) & (v < height)
-    seen = depth[v[inside], u[inside]].to(points)
-    ratios = (in_camera[inside, 2] / seen).log()
-    return ratios[torch.isfinite(ratios)]
+    z, inside, surface = looked_up(points, map_from_camera, intrinsics, depth)
+    ratios = (z / surface).log()
+    return ratios[inside & torch.isfinite(ratios)]

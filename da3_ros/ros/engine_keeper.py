@@ -11,7 +11,6 @@ from da3_ros.engine.device_faults import is_device_error
 from da3_ros.errors import DeviceError
 from da3_ros.ros.robot import RosRobot
 from rclpy.impl.rcutils_logger import RcutilsLogger
-import torch
 
 # A device that fails more often than so many times in a period [s] is not worth another try.
 _MAX_REMAKES = 3
@@ -83,10 +82,8 @@ class EngineKeeper:
 
     def free(self) -> None:
         """Let the engine go, and what PyTorch keeps of its GPU's memory for another one."""
-        engine, self.engine = self.engine, None
-        device = engine.device if engine is not None else torch.device('cpu')
-        del engine
-        if device.type == 'cuda':
+        if self.engine is not None:
+            device, self.engine = self.engine.device, None
             empty_cache(device)
 
     def check(self) -> None:

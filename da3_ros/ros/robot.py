@@ -2,13 +2,11 @@
 
 from collections.abc import Callable, Iterable, Mapping
 
+from da3_ros.engine.scale.robot import SIMULTANEOUS_NS
 from da3_ros.geometry.transforms import invert
 from da3_ros.ros.depth_sensor import DepthSensorInput
 from da3_ros.ros.robot_tf import RobotTf
 import numpy as np
-
-# Images that are this near in time were taken at the same time, for a robot at walking pace.
-_SIMULTANEOUS_NS = 5_000_000
 
 
 class RosRobot:
@@ -58,7 +56,7 @@ class RosRobot:
         self, camera: str, stamp_ns: int, other: str, other_stamp_ns: int
     ) -> np.ndarray | None:
         """Return where another camera is; at another time only where odometry can tell."""
-        if abs(stamp_ns - other_stamp_ns) <= _SIMULTANEOUS_NS:
+        if abs(stamp_ns - other_stamp_ns) <= SIMULTANEOUS_NS:
             return self._tf.find(self._frame_ids[camera], self._frame_ids[other], stamp_ns)
         odom_from_camera = self.odom_from_camera(camera, stamp_ns)
         odom_from_other = self.odom_from_camera(other, other_stamp_ns)

@@ -4,10 +4,9 @@ from da3_ros.engine.scale.map_scale import MapScale
 from da3_ros.engine.scale.metric_model import MetricPrediction, MetricRunner
 from da3_ros.engine.scale.part_scales import PartScales
 from da3_ros.engine.scale.robot import Robot
-from da3_ros.engine.scale.sources import make_sources, new_scale
+from da3_ros.engine.scale.sources import new_scale
 
 __all__ = [
-    'make_sources',
     'MapScale',
     'MetricPrediction',
     'MetricRunner',

@@ -46,6 +46,11 @@ class ScaleStatus:
     problems: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def unit(self) -> float | None:
+        """The map's length of a metre; None where it is not known."""
+        return 1.0 / self.scale if self.is_metric else None
+
+    @property
     def engine_fields(self) -> dict[str, object]:
         """The fields of ``EngineStatus`` that tell of the scale."""
         return {

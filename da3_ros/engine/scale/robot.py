@@ -4,6 +4,9 @@ from typing import Protocol
 
 import numpy as np
 
+# Images that are this near in time were taken at the same time, for a robot at walking pace.
+SIMULTANEOUS_NS = 5_000_000
+
 
 class Robot(Protocol):
     """
