@@ -84,6 +84,11 @@ def packed_rgb(rgb: np.ndarray) -> np.ndarray:
     return (bgra.view('<u4')[..., 0] & 0x00FFFFFF).astype(np.uint32).view(np.float32)
 
 
+def unpacked_rgb(packed: np.ndarray) -> np.ndarray:
+    """Return colours (..., 3) uint8 of little-endian uint32 0x00RRGGBB."""
+    return packed.view(np.uint8).reshape(*packed.shape, 4)[..., 2::-1]
+
+
 def coloured_cloud(points: np.ndarray, rgb: np.ndarray, header: Header) -> PointCloud2:
     """Return points (N, 3) and colours (N, 3) uint8 as one row of a cloud."""
     packed = np.empty((1, len(points), 4), dtype=np.float32)

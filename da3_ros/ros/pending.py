@@ -74,6 +74,10 @@ class Grouping:
     max_wait_s: float
     clock: Clock = time.monotonic
 
+    def left_s(self, since: float) -> float:
+        """Return how much longer a set waits that has waited since then."""
+        return max(self.max_wait_s - (self.clock() - since), 0.0)
+
     @classmethod
     def of(cls, config: NodeConfig) -> 'Grouping':
         """Return what a configuration asks for."""
@@ -169,8 +173,7 @@ class NewestSets:
         """Return how long a set is still to wait."""
         if not any(map(self._timetable.is_awaited, self._missing(gathering))):
             return 0.0
-        waited = self._grouping.clock() - gathering.since
-        return max(self._grouping.max_wait_s - waited, 0.0)
+        return self._grouping.left_s(gathering.since)
 
     def _prune(self) -> int:
         """Forget sets all of whose cameras have newer images in sets that it is time for."""
@@ -228,7 +231,7 @@ class AllSets:
         _, since, first = self._first()
         if not any(map(self._timetable.is_awaited, self._missing(stamp_ns(first.header)))):
             return 0.0
-        return max(self._grouping.max_wait_s - (self._grouping.clock() - since), 0.0)
+        return self._grouping.left_s(since)
 
     def take(self) -> Taken:
         """Hand out the message that has waited longest, and the other cameras' of that moment."""

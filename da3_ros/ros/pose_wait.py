@@ -43,8 +43,8 @@ class PoseWait:
             return {}
         start = time.perf_counter()
         knows = partial(self._robot.knows_odometry, stamps_ns)
-        self._robot.wait_for(lambda: is_over() or knows(), self._patience_s(stamps_ns))
-        if knows():
+        came = self._robot.wait_for(lambda: is_over() or knows(), self._patience_s(stamps_ns))
+        if came and not is_over():
             self._in_vain, self._passed_by = 0, _TRY_AGAIN
         elif not is_over():
             self._in_vain += 1

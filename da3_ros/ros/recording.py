@@ -181,15 +181,20 @@ def image_values(message: Image) -> np.ndarray:
 
 def cloud_points(message: PointCloud2) -> np.ndarray:
     """Return the x, y, z of an organised cloud, (h, w, 3) float32."""
+    points = cloud_rows(message, x='f4', y='f4', z='f4').reshape(message.height, message.width)
+    return np.stack([points['x'], points['y'], points['z']], axis=-1)
+
+
+def cloud_rows(message: PointCloud2, **kinds: str) -> np.ndarray:
+    """Return the points (h * w,) of a cloud as they lie, with fields of these NumPy types."""
     offsets = {field.name: field.offset for field in message.fields}
     order = '>' if message.is_bigendian else '<'
     layout = np.dtype(
         {
-            'names': ['x', 'y', 'z'],
-            'formats': [f'{order}f4'] * 3,
-            'offsets': [offsets[axis] for axis in 'xyz'],
+            'names': list(kinds),
+            'formats': [f'{order}{kind}' for kind in kinds.values()],
+            'offsets': [offsets[name] for name in kinds],
             'itemsize': message.point_step,
         }
     )
-    points = np.frombuffer(message.data, layout).reshape(message.height, message.width)
-    return np.stack([points['x'], points['y'], points['z']], axis=-1)
+    return np.frombuffer(message.data, layout, count=message.width * message.height)

@@ -4,11 +4,14 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from da3_ros.cloud_config import PointsConfig
 from da3_ros.geometry.flying import is_flying
 from da3_ros.geometry.transforms import invert
+from da3_ros.ros.clouds import unpacked_rgb
 from da3_ros.ros.convert import stamp_ns
 from da3_ros.ros.poses import matrix_of_pose
-from da3_ros.ros.recording import image_values
+from da3_ros.ros.recording import cloud_rows, image_values
+from da3_ros.ros.view_topics import PARTS
 from da3_ros.viewer.images import ViewImages
 import numpy as np
 from sensor_msgs.msg import PointCloud2
@@ -18,9 +21,9 @@ _MAX_WAITING = 2
 # A stamp that goes back by more is not late: a bag that loops, or a simulation begun anew.
 _NEW_START_NS = 2 * 10**9
 _NEEDED = {'depth', 'info'}
-_ALL = {'depth', 'info', 'confidence', 'points', 'odometry'}
-# Where the node does not say which pixels are points: its own default of points.max_edge.
-_MAX_EDGE = 0.03
+_ALL = {part for part, _ in PARTS.values()}
+# Where the node does not say which pixels are points.
+_MAX_EDGE = PointsConfig.max_edge
 
 
 class ViewMessages:
@@ -133,26 +136,11 @@ class ViewAssembler:
 
 def cloud_arrays(cloud: PointCloud2) -> tuple[np.ndarray, np.ndarray]:
     """Return the valid points (N, 3) float32 of a cloud, and their colours (N,) uint32."""
-    offsets = {field.name: field.offset for field in cloud.fields}
-    order = '>' if cloud.is_bigendian else '<'
-    layout = np.dtype(
-        {
-            'names': ['x', 'y', 'z', 'rgb'],
-            'formats': [f'{order}f4'] * 3 + [f'{order}u4'],
-            'offsets': [offsets[name] for name in ('x', 'y', 'z', 'rgb')],
-            'itemsize': cloud.point_step,
-        }
-    )
-    rows = np.frombuffer(cloud.data, layout, count=cloud.width * cloud.height)
+    rows = cloud_rows(cloud, x='f4', y='f4', z='f4', rgb='u4')
     x, y, z = (rows[axis].astype(np.float32) for axis in 'xyz')
     is_valid = np.isfinite(x + y + z)  # one pass instead of three
     points = np.stack([values.compress(is_valid) for values in (x, y, z)], axis=1)
     return points, rows['rgb'].compress(is_valid).astype('<u4')
-
-
-def unpacked_rgb(packed: np.ndarray) -> np.ndarray:
-    """Return colours (..., 3) uint8 of little-endian uint32 0x00RRGGBB."""
-    return packed.view(np.uint8).reshape(*packed.shape, 4)[..., 2::-1]
 
 
 def _filled(colours: np.ndarray, is_known: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from da3_ros.errors import InputError
 from da3_ros.msg import Status
+from da3_ros.ros.cameras import topic
 from nav_msgs.msg import Odometry, Path
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
@@ -36,7 +37,7 @@ class ViewTopics:
 
     def part(self, camera: str, name: str) -> str:
         """Return the full topic of a camera's part."""
-        return f'{self.namespace}{camera}/{name}' if camera else f'{self.namespace}{name}'
+        return f'{self.namespace}{topic(camera, name)}'
 
 
 def find_topics(types: Mapping[str, str], namespace: str | None) -> ViewTopics | None:
