@@ -33,8 +33,10 @@ def is_flying(depth: np.ndarray, max_edge: float) -> np.ndarray:
     Tell which pixels (H, W) of a depth image hang between two surfaces.
 
     ``max_edge`` is the step between neighbours, as a share of the farther one's depth, up to which
-    they are one surface. Invalid depth (NaN, 0) is not flying.
+    they are one surface; with 0, none is flying. Invalid depth (NaN, 0) is not flying.
     """
+    if max_edge <= 0:
+        return np.zeros(depth.shape, bool)
     with np.errstate(divide='ignore', invalid='ignore'):
         inverse = np.where(depth > 0, np.float32(1.0) / depth, np.float32(0.0))
     flying = np.zeros(depth.shape, bool)

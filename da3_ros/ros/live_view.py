@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from contextlib import suppress
 import threading
-import traceback
 from typing import Any
 
 from da3_ros.errors import InputError
@@ -18,6 +17,7 @@ from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.subscription import Subscription
 
 # How often the graph is looked at for cameras that came [s].
 _LOOK_S = 0.5
@@ -41,7 +41,7 @@ class LiveView:
         self._scene = Scene(board, {'mode': 'live', 'title': namespace or 'live'})
         self._topics: ViewTopics | None = None
         self._feed: SceneFeed | None = None
-        self._subscribed: set[str] = set()
+        self._subscriptions: dict[str, Subscription] = {}
         self._notice = ''
         self._context = Context()
         rclpy.init(args=[], context=self._context, domain_id=domain_id)
@@ -69,8 +69,10 @@ class LiveView:
             self._executor.spin()
 
     def _look(self) -> None:
-        """Subscribe to what has a publisher by now; begin anew when a camera came."""
-        types = {n: kinds[0] for n, kinds in self._node.get_topic_names_and_types()}
+        """Subscribe to what has a publisher by now; begin anew when it is another node."""
+        names = self._node.get_topic_names_and_types()
+        # Our own subscriptions keep the names of a node that is gone.
+        types = {n: kinds[0] for n, kinds in names if self._node.count_publishers(n)}
         try:
             topics = find_topics(types, self._namespace)
         except InputError as error:
@@ -79,6 +81,8 @@ class LiveView:
             return self._say(_WAITING if self._topics is None else '')
         known = self._topics
         if known is None or known.namespace != topics.namespace:
+            if known is not None:
+                self._forget()
             self._topics = topics
             self._feed = SceneFeed(self._scene, topics)
         elif set(topics.cameras) - set(known.cameras):
@@ -87,9 +91,17 @@ class LiveView:
             self._feed = SceneFeed(self._scene, self._topics)
         self._say('')
         for topic, kind in self._feed.kinds.items():
-            if topic not in self._subscribed:
+            if topic not in self._subscriptions:
                 self._subscribe(topic, kind)
         return None
+
+    def _forget(self) -> None:
+        """Listen no more, and show nothing of what was heard."""
+        for subscription in self._subscriptions.values():
+            self._node.destroy_subscription(subscription)
+        self._subscriptions.clear()
+        self._scene.clear()
+        self._notice = ''
 
     def _subscribe(self, topic: str, kind: type) -> None:
         """Subscribe to a topic once it has a publisher."""
@@ -104,22 +116,12 @@ class LiveView:
                 depth=_IMAGES_DEPTH,
                 reliability=ReliabilityPolicy.BEST_EFFORT,
             )
-        self._node.create_subscription(kind, topic, self._taker(topic), qos)
-        self._subscribed.add(topic)
+        subscription = self._node.create_subscription(kind, topic, self._taker(topic), qos)
+        self._subscriptions[topic] = subscription
 
     def _taker(self, topic: str) -> Callable[[Any], None]:
-        """Return the callback of a topic; a message that breaks it is said and left out."""
-
-        def take(message: Any) -> None:
-            try:
-                self._feed.take(topic, message)
-            except Exception:
-                self._node.get_logger().error(
-                    f'A message of {topic} could not be shown:\n{traceback.format_exc()}',
-                    throttle_duration_sec=10.0,
-                )
-
-        return take
+        """Return the callback of a topic."""
+        return lambda message: self._feed.take(topic, lambda: message)
 
     def _say(self, notice: str) -> None:
         """Tell browsers why there is nothing to see; nothing when there is."""

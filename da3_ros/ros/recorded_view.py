@@ -123,7 +123,7 @@ class RecordedView:
                     skip_to_ns = sought
                 if self._is_closing or skip_to_ns < read_ns and sought is not None:
                     break
-                self._feed.take(message.topic, message.message())
+                self._feed.take(message.topic, message.message)
             else:
                 self._feed.flush()
                 skip_to_ns = self._wait_at_end()

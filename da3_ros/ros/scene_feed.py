@@ -1,16 +1,21 @@
 """A node's messages made a scene: the same for messages from the wire and from a recording."""
 
+from collections.abc import Callable
+import traceback
 from typing import Any
 
 from da3_ros.engine import TrackingState
+from da3_ros.ros.clouds import unpacked_rgb
 from da3_ros.ros.convert import stamp_ns
 from da3_ros.ros.poses import matrix_of_pose
-from da3_ros.ros.view_assembly import cloud_arrays, unpacked_rgb, ViewAssembler
+from da3_ros.ros.view_assembly import cloud_arrays, ViewAssembler
 from da3_ros.ros.view_topics import PARTS, SHARED, ViewTopics
 from da3_ros.viewer.scene import Scene
 import numpy as np
+from rclpy.logging import get_logger
 from sensor_msgs.msg import Image, PointCloud2
 
+_LOG = get_logger('da3_view')
 _BYTES_PER_PIXEL = {'32FC1': 4, '16UC1': 2}
 
 
@@ -18,7 +23,8 @@ class SceneFeed:
     """
     Takes the messages of a node's topics, in one thread, and keeps a scene up to date.
 
-    ``ignored`` counts messages that contradict themselves: whoever may publish is not trusted.
+    ``ignored`` counts messages that contradict themselves or cannot be read: whoever may publish,
+    or has recorded, is not trusted, and may be of another version.
     """
 
     def __init__(self, scene: Scene, topics: ViewTopics) -> None:
@@ -41,8 +47,18 @@ class SceneFeed:
                 self.kinds[topic] = kind
                 self._parts[topic] = (assembler, part)
 
-    def take(self, topic: str, message: Any) -> None:
-        """Take a message of one of the topics in ``kinds``."""
+    def take(self, topic: str, make: Callable[[], Any]) -> None:
+        """Take a message of a topic in ``kinds``; one that breaks it is told and left out."""
+        try:
+            self._take(topic, make())
+        except Exception:
+            self.ignored += 1
+            _LOG.error(
+                f'A message of {topic} could not be shown:\n{traceback.format_exc()}',
+                throttle_duration_sec=10.0,
+            )
+
+    def _take(self, topic: str, message: Any) -> None:
         if not _is_sound(message):
             self.ignored += 1
         elif topic in self._takers:

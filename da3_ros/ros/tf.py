@@ -41,7 +41,6 @@ class MapTf:
         self._drops = drops
         self._robot_tf = robot_tf
         self._broadcaster = TransformBroadcaster(node)
-        self._said: set[str] = set()
 
     def destroy(self) -> None:
         """Take the publisher back from the node."""
@@ -79,6 +78,10 @@ class CameraTf(MapTf):
     camera is in the map, too. Whatever else has a parent that moves is left to ``OdomTf``.
     """
 
+    def __init__(self, node: Node, config: NodeConfig, drops: DropLog, robot_tf: RobotTf) -> None:
+        super().__init__(node, config, drops, robot_tf)
+        self._said: set[str] = set()
+
     def send(self, poses: Sequence[CameraPose]) -> None:
         """Send each camera's pose; cameras on one mount have one between them, the first one's."""
         sent: set[str] = set()
@@ -86,7 +89,6 @@ class CameraTf(MapTf):
             root = self._root(pose)
             if root is None or root in sent:
                 continue
-            sent.add(root)
             map_from_root = pose.map_from_camera
             if root != pose.frame_id:
                 camera_from_root = self._robot_tf.find(pose.frame_id, root, pose.stamp_ns)
@@ -94,6 +96,7 @@ class CameraTf(MapTf):
                     continue
                 map_from_root = map_from_root @ camera_from_root
                 self._tell(root, pose.frame_id)
+            sent.add(root)
             self._broadcast(map_from_root, root, pose.stamp_ns)
 
     def _root(self, pose: CameraPose) -> str | None:

@@ -1,15 +1,21 @@
 """The viewer beside a running node: what it shows, when, and that it holds nobody up."""
 
 from collections.abc import Callable, Iterator
+import gc
 
 from da3_ros.errors import InputError
+from da3_ros.msg import Status
 from da3_ros.ros.live_view import LiveView
-from da3_ros.ros.view_topics import find_topics, ViewTopics
+from da3_ros.ros.view_topics import find_topics, PARTS, SHARED, ViewTopics
 from da3_ros.viewer.board import Board
+from nav_msgs.msg import Path as PosePath
 import numpy as np
 from peer import wait_for
 import pytest
+import rclpy
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from rig import camera_info, image, Rig
+from sensor_msgs.msg import Image
 from view_listener import BoardListener, pixels
 
 IMAGE, STATUS = 'sensor_msgs/msg/Image', 'da3_ros/msg/Status'
@@ -33,15 +39,9 @@ def look() -> Iterator[Callable[[], BoardListener]]:
 
 def wait_until_heard(rig: Rig, *cameras: str) -> None:
     """Wait until the node knows that somebody listens to all that a viewer shows."""
-    names = (
-        'depth/image_rect',
-        'depth/camera_info',
-        'confidence/image_rect',
-        'points',
-        'odometry',
-    )
-    wanted = {f'/{c}/{name}' if c else f'/{name}' for c in cameras for name in names}
-    wanted |= {'/keyframes', '/status', '/map_points'}
+    topics = ViewTopics('/', cameras)
+    wanted = {topics.part(camera, name) for camera in cameras for name in PARTS}
+    wanted |= {f'/{name}' for name in SHARED}
     wait_for(
         lambda: all(
             publisher.get_subscription_count()
@@ -112,6 +112,41 @@ def test_a_rig_is_shown_camera_by_camera(
         stamp = rig.send(image(rig.next_stamp_ns()), f'{camera}/image')
         header, _ = listener.wait_for_stamp(stamp, camera)
         assert header['camera'] == camera
+
+
+def test_another_node_is_another_scene() -> None:
+    """Its topics are listened to, those of the one before no more, and its map is gone."""
+    board = Board()
+    view, listener = LiveView(None, board), BoardListener(board)
+    view.start()
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    nodes = []
+
+    def begin(name: str) -> None:
+        node = rclpy.create_node(name)
+        nodes.append(node)
+        node.create_publisher(Status, f'/{name}/status', 1)
+        node.create_publisher(Image, f'/{name}/depth/image_rect', 1)
+        node.create_publisher(PosePath, f'/{name}/keyframes', latched).publish(PosePath())
+
+    def heard() -> set[str]:
+        return {s.topic_name for s in view._node.subscriptions}
+
+    try:
+        begin('one')
+        wait_for(lambda: listener.header('keyframes'), 'the keyframes')
+        assert '/one/keyframes' in heard()
+        nodes.pop().destroy_node()
+        gc.collect()
+        begin('two')
+        wait_for(lambda: '/two/keyframes' in heard(), 'the other node')
+        assert not [name for name in heard() if name.startswith('/one/')]
+        listener.read()
+        assert listener.order.count('hello') == 2, 'a page that is open begins anew'
+    finally:
+        view.close()
+        for node in nodes:
+            node.destroy_node()
 
 
 def test_topics_of_one_node_are_found() -> None:

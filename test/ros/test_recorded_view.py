@@ -1,12 +1,13 @@
 """A recording in the viewer: what is shown when, for one camera and for rigs; the player."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 import sys
 
 import cv2
 from da3_ros.errors import InputError
-from da3_ros.ros.bag import BagWriter
+from da3_ros.ros.bag import BagMessage, BagWriter
 from da3_ros.ros.convert import header_at
 from da3_ros.ros.recorded_view import FASTEST, RecordedView, SLOWEST
 from da3_ros.tools.main import main
@@ -45,6 +46,24 @@ def is_at_end(listener: BoardListener) -> bool:
     """Tell whether all was played."""
     player = listener.header('player')
     return not player['playing'] and player['position_s'] == player['duration_s']
+
+
+def test_messages_that_cannot_be_read_do_not_stop_it(
+    tmp_path: Path, play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As from a status of another version of the package."""
+    stamps = write_view_bag(tmp_path / 'bag')
+    read = BagMessage.message
+
+    def halved(raw: BagMessage) -> object:
+        data = raw.data if raw.topic != '/status' else raw.data[: len(raw.data) // 2]
+        return read(replace(raw, data=data))
+
+    monkeypatch.setattr(BagMessage, 'message', halved)
+    view, listener = play(tmp_path / 'bag')
+    listener.wait_for_stamp(stamps[-1])
+    wait_for(lambda: is_at_end(listener), 'the end')
+    assert view.ignored == len(stamps)
 
 
 def test_a_recording_is_shown_to_its_end(tmp_path: Path, play: Play) -> None:

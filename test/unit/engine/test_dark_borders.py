@@ -110,6 +110,14 @@ def test_a_mask_lies_in_the_letterbox_where_its_picture_does() -> None:
     assert view.seen.sum() == alone.sum()
 
 
+def test_the_mask_of_a_letterbox_is_made_once_too() -> None:
+    """Keyframes hold the masks of their views for as long as the map lives."""
+    intake = Intake(CPU, 112, 1.0)
+    wide = Frame('wide', 1, np.zeros((56, 112, 3), np.uint8))
+    views = [intake.prepare([wide, frame('plumb_bob', i)])[1].view for i in (1, 2)]
+    assert views[0].content is not None and views[0].seen is views[1].seen
+
+
 class Gossip(NetworkSimulator):
     """Says of dark pixels, and only of them, whatever comes to its mind."""
 

@@ -94,6 +94,11 @@ def test_invalid_depth_is_not_flying(invalid: float) -> None:
     assert is_flying(np.ones((1, 1), np.float32), SHARE).tolist() == [[False]]
 
 
+@pytest.mark.parametrize('depth', [step(1.0, 2.0, 2), plane(np.array([0.0, 1.0, 0.0]), 1.5)])
+def test_without_a_share_nothing_is_flying(depth: np.ndarray) -> None:
+    assert not is_flying(depth, 0.0).any()
+
+
 def test_size_does_not_matter() -> None:
     """Shares have no unit."""
     depth = step(1.0, 2.0, 2)
