@@ -6,8 +6,9 @@ median scale; ``recon_unposed``, the surface that depth and poses make, brought 
 cameras; ``recon_posed``, the surface of a network that was told the true cameras.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from functools import cache
 
 from da3_ros.errors import InputError
 from da3_ros.evaluation.datasets.dataset import Scene
@@ -15,6 +16,7 @@ from da3_ros.evaluation.depth import at_truth, depth_metrics
 from da3_ros.evaluation.inference import Inferred, SceneNetwork
 from da3_ros.evaluation.pose import pair_errors, pose_aucs
 from da3_ros.evaluation.ransac_alignment import ransac_similarity
+from da3_ros.evaluation.surface_rules import TrueSurface
 from da3_ros.evaluation.surface_scores import NOTHING, SurfaceScores
 from da3_ros.evaluation.trajectory import is_static
 from da3_ros.evaluation.tsdf import DepthView
@@ -59,6 +61,7 @@ def window_scores(
         return {}
     sizes: dict[int, tuple[int, int]] = {}
     true_poses = scene.world_from_camera[frames]
+    surface = cache(lambda: scene.surface(frames))  # large, and of no use to some windows
     scores: dict[str, float] = {}
     if set(modes) - {'recon_posed'}:
         inferred = network.infer(_pictures(scene, frames, sizes))
@@ -67,13 +70,13 @@ def window_scores(
         if 'depth' in modes:
             scores |= _depth_scores(scene, frames, inferred)
         if 'recon_unposed' in modes:
-            found = _unposed_surface(scene, frames, inferred, sizes)
+            found = _unposed_surface(scene, frames, inferred, sizes, surface)
             scores |= _named('recon_unposed', found)
     if 'recon_posed' in modes:
         k = scene.intrinsics[frames]
         inferred = network.infer(_pictures(scene, frames, sizes), true_poses, k)
         views = _views(scene, frames, inferred, sizes, true_poses, k, 1.0)
-        scores |= _named('recon_posed', scene.surface(frames).score(views, True))
+        scores |= _named('recon_posed', surface().score(views, True))
     return scores
 
 
@@ -99,7 +102,11 @@ def _depth_scores(scene: Scene, frames: Sequence[int], inferred: Inferred) -> di
 
 
 def _unposed_surface(
-    scene: Scene, frames: Sequence[int], inferred: Inferred, sizes: dict[int, tuple[int, int]]
+    scene: Scene,
+    frames: Sequence[int],
+    inferred: Inferred,
+    sizes: dict[int, tuple[int, int]],
+    surface: Callable[[], TrueSurface],
 ) -> SurfaceScores:
     """Bring depth and predicted cameras to the truth, and score the surface that they make."""
     if is_static(inferred.world_from_camera):
@@ -113,7 +120,7 @@ def _unposed_surface(
         ]
     )
     views = _views(scene, frames, inferred, sizes, poses, k, true_from_own.scale)
-    return scene.surface(frames).score(views, False)
+    return surface().score(views, False)
 
 
 def _views(

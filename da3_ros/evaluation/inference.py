@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import repeat
 
 from da3_ros.engine.preprocess import preprocess
-from da3_ros.engine.runner import EagerRunner, WindowView
+from da3_ros.engine.runner import EagerRunner, homogeneous, WindowView
 from da3_ros.errors import ConfigError
 from da3_ros.evaluation.ransac_alignment import ransac_similarity
 from da3_ros.evaluation.trajectory import align, is_static
@@ -134,9 +134,7 @@ class SceneNetwork:
 
 def window_from_camera(prediction: Prediction) -> np.ndarray:
     """Return the predicted poses (V, 4, 4) float64 of one window."""
-    poses = np.tile(np.eye(4), (prediction.depth.shape[1], 1, 1))
-    poses[:, :3] = prediction.camera_from_world[0].double().cpu().numpy()
-    return invert(poses)
+    return invert(homogeneous(prediction.camera_from_world[0]))
 
 
 def scale_of_known(predicted: np.ndarray, known: np.ndarray) -> float:

@@ -61,11 +61,13 @@ def monocular_scores(
         depth = network.depth(scene.rgb(frame), scene.intrinsics[frame])
         predicted, true = at_truth(depth, scene.depth_m(frame))
         scaled.append(depth_metrics(predicted, true, 'median'))
-        metric.append(depth_metrics(predicted, true))
-    found, in_metres = mean_metrics(scaled), mean_metrics(metric)
+        if network.is_metric:
+            metric.append(depth_metrics(predicted, true))
+    found = mean_metrics(scaled)
     if not found.pixels:
         return {}
     scores = {'abs_rel': found.abs_rel, 'delta1': found.delta1}
     if network.is_metric:
+        in_metres = mean_metrics(metric)
         scores |= {'metric_abs_rel': in_metres.abs_rel, 'metric_delta1': in_metres.delta1}
     return scores

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from da3_ros.evaluation.truth import RoomTruth
-from da3_ros.geometry.transforms import rigid
+from da3_ros.geometry.transforms import invert, rigid, rotation_angle_deg
 import numpy as np
 from scipy.spatial.transform import Rotation
 
@@ -44,11 +44,10 @@ def rigidity_errors(
 
     Each is compared with where the first one has it.
     """
-    first = poses[0] @ np.linalg.inv(rig_from_camera[0])
+    first = poses[0] @ invert(rig_from_camera[0])
     turned, off = 0.0, 0.0
     for pose, on_rig in zip(poses, rig_from_camera, strict=True):
-        between = np.linalg.inv(first @ on_rig) @ pose
-        angle = np.linalg.norm(Rotation.from_matrix(between[:3, :3]).as_rotvec())
-        turned = max(turned, float(np.degrees(angle)))
+        between = invert(first @ on_rig) @ pose
+        turned = max(turned, float(rotation_angle_deg(between[:3, :3])))
         off = max(off, float(np.linalg.norm(between[:3, 3])))
     return turned, off

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import cv2
 from da3_ros.errors import InputError
+from da3_ros.geometry.cameras import camera_matrix
 from da3_ros.geometry.tum import read_tum, write_tum
 import numpy as np
 
@@ -46,10 +47,7 @@ class Sequence:
 
     def depth_m(self, index: int) -> np.ndarray:
         """Read a depth image, (H, W) float32 metres, NaN where it is invalid."""
-        raw = cv2.imread(str(self.depth_paths[index]), cv2.IMREAD_UNCHANGED)
-        if raw is None or raw.dtype != np.uint16:
-            raise InputError(f'{self.depth_paths[index]} is not a 16-bit depth image.')
-        return np.where(raw > 0, raw / np.float32(self.depth_scale), np.nan).astype(np.float32)
+        return read_depth(self.depth_paths[index], self.depth_scale)
 
 
 def read_rgb(path: Path) -> np.ndarray:
@@ -64,6 +62,29 @@ def read_rgb(path: Path) -> np.ndarray:
     if bgr is None:
         raise InputError(f'{path} is not an image that OpenCV can read.')
     return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+
+
+def read_depth(path: Path, units_per_metre: float, invalid: int = 0) -> np.ndarray:
+    """
+    Read a 16-bit depth image as (H, W) float32 metres, NaN where it is 0 or ``invalid``.
+
+    Raises:
+        InputError: if the file is not a 16-bit image.
+
+    """
+    raw = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if raw is None or raw.dtype != np.uint16 or raw.ndim != 2:
+        raise InputError(f'{path} is not a 16-bit depth image.')
+    known = (raw > 0) & (raw != invalid)
+    return np.where(known, raw / np.float32(units_per_metre), np.nan).astype(np.float32)
+
+
+def read_grey(path: Path) -> np.ndarray:
+    """Read an image file as (H, W) uint8; raises ``InputError`` if it can't be decoded."""
+    grey = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    if grey is None:
+        raise InputError(f'{path} is not an image that OpenCV can read.')
+    return grey
 
 
 def image_files(folder: Path) -> tuple[Path, ...]:
@@ -82,21 +103,13 @@ def read_intrinsics(path: Path, count: int) -> np.ndarray:
     try:
         values = json.loads(path.read_text())
         cameras = values.get('per_image') or [values] * count
-        k = np.array([_camera_matrix(camera) for camera in cameras], dtype=np.float64)
+        numbers = [[float(camera[key]) for key in ('fx', 'fy', 'cx', 'cy')] for camera in cameras]
+        k = np.array([camera_matrix(*four) for four in numbers])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f'{path} does not hold fx, fy, cx and cy: {error!r}.') from error
     if len(k) != count:
         raise InputError(f'{path} holds {len(k)} cameras in per_image; expected {count}.')
     return k.reshape(count, 3, 3)
-
-
-def _camera_matrix(camera: dict) -> list[list[float]]:
-    """Return K of a mapping with fx, fy, cx, cy."""
-    return [
-        [camera['fx'], 0.0, camera['cx']],
-        [0.0, camera['fy'], camera['cy']],
-        [0.0, 0.0, 1.0],
-    ]
 
 
 def read_sequence(root: Path, stamps_per_second: float = 1.0) -> Sequence:

@@ -144,3 +144,15 @@ def nearest(stamps_ns: np.ndarray, stamp_ns: int) -> int:
         return after - 1
     is_nearer = stamps_ns[after] - stamp_ns < stamp_ns - stamps_ns[after - 1]
     return after if is_nearer else after - 1
+
+
+def nearest_stamps(stamps_ns: np.ndarray, wanted_ns: np.ndarray, within_ns: int) -> np.ndarray:
+    """Return the places of the nearest of growing stamps (F,) to wanted ones, -1 if too far."""
+    if len(stamps_ns) == 0:
+        return np.full(len(wanted_ns), -1)
+    after = np.searchsorted(stamps_ns, wanted_ns).clip(1, max(1, len(stamps_ns) - 1))
+    before = after - 1
+    after = np.minimum(after, len(stamps_ns) - 1)
+    is_before = wanted_ns - stamps_ns[before] <= stamps_ns[after] - wanted_ns
+    found = np.where(is_before, before, after)
+    return np.where(np.abs(stamps_ns[found] - wanted_ns) <= within_ns, found, -1)

@@ -100,6 +100,11 @@ def _undistortion_maps(
     return make(intrinsics, coefficients, np.eye(3), intrinsics, size, cv2.CV_16SC2)
 
 
+def camera_matrix(fx: float, fy: float, cx: float, cy: float) -> np.ndarray:
+    """Return K (3, 3) of a pinhole camera without skew, pixels."""
+    return np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
+
+
 def scale_intrinsics(
     intrinsics: np.ndarray, from_size: tuple[int, int], to_size: tuple[int, int]
 ) -> np.ndarray:

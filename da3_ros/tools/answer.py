@@ -1,10 +1,9 @@
 """``--json``: the answer of a command as one JSON text on stdout, its words on stderr."""
 
 import argparse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 import json
-import math
 import sys
 from typing import Any
 
@@ -29,21 +28,34 @@ def words_aside(arguments: argparse.Namespace) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def kept(
+    arguments: argparse.Namespace, show: Callable[[list[dict]], None]
+) -> Iterator[list[dict]]:
+    """
+    Give a list for the results of a long command; what is in it is never lost.
+
+    However the block ends, Ctrl-C included, ``show`` is told and ``--output`` has them as JSON.
+    """
+    results: list[dict] = []
+    try:
+        yield results
+    finally:
+        if results:
+            write_results(arguments, results)
+            show(results)
+
+
+def write_results(arguments: argparse.Namespace, results: Sequence[dict]) -> None:
+    """Write results as JSON to ``--output``, if that was asked for."""
+    if arguments.output is not None:
+        arguments.output.write_text(json.dumps(results, indent=1) + '\n')
+
+
 def answer(arguments: argparse.Namespace, value: Any) -> None:
     """Print ``value`` to stdout as JSON, if that was asked for; what is not finite is null."""
     if arguments.json:
-        text = json.dumps(_plain(value), indent=1, allow_nan=False)
+        from da3_ros.viewer.packets import finite  # NumPy is not needed for help
+
+        text = json.dumps(finite(value), indent=1, allow_nan=False, default=str)
         print(text, file=arguments.json, flush=True)
-
-
-def _plain(value: Any) -> Any:
-    """Return a value that JSON has, made of dictionaries, lists, texts, numbers and null."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(part) for key, part in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_plain(part) for part in value]
-    if hasattr(value, 'tolist'):  # of NumPy
-        return _plain(value.tolist())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value if isinstance(value, str | int | float | None) else str(value)

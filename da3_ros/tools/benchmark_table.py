@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from da3_ros.evaluation.published import published, SOURCE
+from da3_ros.tools.text_table import text_table
 import numpy as np
 
 _COLUMNS = {
@@ -65,17 +66,7 @@ def benchmark_table(results: Sequence[dict]) -> str:
     for row in (*rows, *others):
         head = [row['benchmark'], row['model'], row['scene'], str(row.get('views', '-'))]
         lines.append([*head, *(_text(row.get(name)) for name in shown)])
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    texts = []
-    for line in lines:
-        cells = zip(line, widths, strict=True)
-        texts.append(
-            '  '.join(
-                cell.ljust(width) if i < len(_HEAD) - 1 else cell.rjust(width)
-                for i, (cell, width) in enumerate(cells)
-            )
-        )
-    return '\n'.join(texts)
+    return text_table(lines, left=len(_HEAD) - 1)
 
 
 def _text(value: float | None) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 from da3_ros.geometry.cameras import unproject
 from da3_ros.ros.recording import Recording
 from da3_ros.tools.comparison import Comparison
+from da3_ros.tools.evenly import evenly
 from da3_ros.tools.film import Film
 import matplotlib
 
@@ -43,7 +44,7 @@ def write_contact_sheet(
     path: Path, film: Film, recording: Recording, comparison: Comparison, is_trained: bool
 ) -> None:
     """Draw rows of image, true depth, depth and confidence beside a top view of the trajectory."""
-    rows = _chosen_rows(len(recording.frames))
+    rows = evenly(len(recording.frames), _ROWS)
     height, width = film.rgb.shape[1:3]
     with matplotlib.rc_context(_STYLE):
         row_height = 2.3 * height / width + 0.12
@@ -64,11 +65,6 @@ def write_contact_sheet(
         _draw_trajectory(figure.add_subplot(right[0]), film, recording, comparison)
         _draw_latency(figure.add_subplot(right[1]), film, comparison)
         figure.savefig(path)
-
-
-def _chosen_rows(count: int) -> list[int]:
-    """Return the places of a few frames, evenly over the recording."""
-    return sorted(set(np.linspace(0, count - 1, min(_ROWS, count)).round().astype(int).tolist()))
 
 
 def _title(figure: Figure, comparison: Comparison, is_trained: bool) -> None:

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import cv2
 from da3_ros.config import NodeConfig
+from da3_ros.evaluation.depth import depth_metrics
 from da3_ros.ros.recording import RecordedFrame, Recording
 from da3_ros.ros.replay import ReplayCounts
 from da3_ros.tools.comparison import Comparison
+from da3_ros.tools.evenly import evenly
 from da3_ros.tools.film import Film
 from da3_ros.tools.html_report import Column, Report
 from da3_ros.tools.report_scene import scene_text, SceneKeyframe
@@ -29,8 +31,7 @@ def write_demo_page(
     """Write the page."""
     frames = recording.frames
     start_ns = int(film.stamps_ns[0])
-    count = len(frames)
-    rows = sorted(set(np.linspace(0, count - 1, min(_ROWS, count)).round().astype(int).tolist()))
+    rows = evenly(len(frames), _ROWS)
     seconds = np.array([(frame.stamp_ns - start_ns) / 1e9 for frame in frames])
     scales = {stamp: s for stamp, s in recording.scales.items() if stamp >= start_ns}
     stamps = np.array(list(scales), dtype=float)
@@ -101,7 +102,7 @@ def _depth_errors(recording: Recording, comparison: Comparison) -> np.ndarray:
     """Return AbsRel of every frame, all in one scale."""
     scale = comparison.one_scale.scale
     errors = [
-        np.nanmean(np.abs(scale * frame.depth_m - truth) / truth)
+        depth_metrics(scale * frame.depth_m, truth).abs_rel
         for frame, truth in zip(recording.frames, comparison.true_depth_m, strict=True)
     ]
     return np.array(errors)

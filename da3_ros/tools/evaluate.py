@@ -10,12 +10,11 @@ trajectory and the map that count: ``da3_ros.tools.evaluate_streams``.
 """
 
 import argparse
-import json
 from pathlib import Path
 
 from da3_ros.config import EngineConfig
 from da3_ros.errors import InputError
-from da3_ros.tools.answer import add_json_option, answer
+from da3_ros.tools.answer import add_json_option, answer, kept
 from da3_ros.tools.benchmark_options import add_benchmark_options, BENCHMARKS
 from da3_ros.tools.options import add_engine_options, changed, configured
 
@@ -154,29 +153,24 @@ def run(arguments: argparse.Namespace) -> int:
         return run_streams(arguments)
     if arguments.simulate or arguments.corridor or arguments.path:
         raise InputError('--simulate, --corridor and --path go with --stream.')
-    unused = changed(configured(EngineConfig(), arguments)).keys() - _WINDOW_PARAMETERS
+    config = configured(EngineConfig(), arguments)
+    unused = changed(config).keys() - _WINDOW_PARAMETERS
     if unused:
         raise InputError(
             f'{", ".join(sorted(unused))}: only with --stream; else the network is by itself.'
         )
-    return _run_windows(arguments)
+    return _run_windows(arguments, config)
 
 
-def _run_windows(arguments: argparse.Namespace) -> int:
+def _run_windows(arguments: argparse.Namespace, config: EngineConfig) -> int:
     """Measure windows, print a table, write JSON; returns the exit code."""
-    results: list[dict] = []
-    try:
-        _measure(arguments, results)
-    finally:  # also after Ctrl-C
-        if results:
-            _print_table(results)
-            if arguments.output is not None:
-                arguments.output.write_text(json.dumps(results, indent=1) + '\n')
+    with kept(arguments, _print_table) as results:
+        _measure(arguments, config, results)
     answer(arguments, results)
     return 0
 
 
-def _measure(arguments: argparse.Namespace, results: list[dict]) -> None:
+def _measure(arguments: argparse.Namespace, config: EngineConfig, results: list[dict]) -> None:
     """Fill ``results`` row by row."""
     from da3_ros.engine.device import resolve_device
     from da3_ros.evaluation.baselines import BASELINES
@@ -188,9 +182,9 @@ def _measure(arguments: argparse.Namespace, results: list[dict]) -> None:
         synthetic_windows,
     )
 
-    device = resolve_device(arguments.device)
-    net = load_any_view(arguments.model, device)
-    longer = arguments.resolution or net.config.resolution
+    device = resolve_device(config.device)
+    net = load_any_view(config.model, device)
+    longer = config.resolution or net.config.resolution
     numbers = arguments.views or VIEWS
     if arguments.synthetic:
         most = max(numbers)

@@ -6,9 +6,8 @@ and, at the end, in the table, also after Ctrl-C.
 """
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-import json
 from pathlib import Path
 
 from da3_ros.config import EngineConfig
@@ -25,7 +24,7 @@ from da3_ros.evaluation.renderers import chosen_renderer, RENDERERS
 from da3_ros.model import load_model
 from da3_ros.model.nested import NestedNetwork
 from da3_ros.model.single_view import SingleViewNetwork
-from da3_ros.tools.answer import answer
+from da3_ros.tools.answer import answer, kept, write_results
 from da3_ros.tools.benchmark_options import (
     MODES_OF_MANY,
     MODES_OF_ONE,
@@ -64,14 +63,9 @@ def run_benchmark(arguments: argparse.Namespace) -> int:
     config = configured(EngineConfig(), arguments)
     device = resolve_device(config.device)
     measurement = _measurement(arguments, config, device)
-    results: list[dict] = []
-    try:
-        _score(arguments, measurement, results, device)
-    finally:
-        if results:
-            print(benchmark_table(results))
-            if arguments.plots is not None:
-                _draw(arguments.plots, name, results)
+    head = {'benchmark': name, 'model': config.model}
+    with kept(arguments, lambda found: _show(arguments, found)) as results:
+        _score(arguments, measurement, head, results, device)
     if not results:
         raise InputError(
             f'No scene of {name} has the truth and the frames for --mode '
@@ -132,9 +126,17 @@ def _measurement(
     return _Measurement(MonocularNetwork(net, device, resolution), MODES_OF_ONE, renderer)
 
 
+def _show(arguments: argparse.Namespace, results: list[dict]) -> None:
+    """Print the table, and draw the plots."""
+    print(benchmark_table(results))
+    if arguments.plots is not None:
+        _draw(arguments.plots, arguments.benchmark, results)
+
+
 def _score(
     arguments: argparse.Namespace,
     measurement: _Measurement,
+    head: Mapping[str, str],
     results: list[dict],
     device: torch.device,
 ) -> None:
@@ -142,7 +144,6 @@ def _score(
     views = sorted(set(arguments.views or VIEWS))
     scenes, count = _scenes(arguments, max(views), device)
     choice = _choice(arguments.benchmark)
-    head = {'benchmark': arguments.benchmark, 'model': str(arguments.model)}
     for scene in tqdm(scenes, arguments.benchmark, count, unit='scene', disable=None):
         for number in views:
             for window in choice.windows(len(scene), number)[: arguments.windows]:
@@ -153,8 +154,7 @@ def _score(
             scores = measurement.of_novel_views(scene, number)
             if scores:
                 results.append({**head, 'scene': scene.name, 'views': number, **scores})
-        if arguments.output is not None:
-            arguments.output.write_text(json.dumps(results, indent=1) + '\n')
+        write_results(arguments, results)
 
 
 def _scenes(

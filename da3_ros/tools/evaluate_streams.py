@@ -9,7 +9,6 @@ what it knows at the end ('settled').
 import argparse
 from collections.abc import Sequence
 import dataclasses
-import json
 from pathlib import Path
 import sys
 
@@ -25,9 +24,10 @@ from da3_ros.evaluation.simulator import NetworkSimulator, Noise, REALISTIC
 from da3_ros.evaluation.stitching import stitched_estimate
 from da3_ros.evaluation.stream_scores import score
 from da3_ros.parameter_tree import replaced
-from da3_ros.tools.answer import answer
+from da3_ros.tools.answer import answer, kept
 from da3_ros.tools.options import configured
 from da3_ros.tools.stream_sources import streams
+from da3_ros.tools.text_table import text_table
 import numpy as np
 import torch
 
@@ -55,6 +55,7 @@ _SIMULATED_RESOLUTION = 84
 def run_streams(arguments: argparse.Namespace) -> int:
     """Play, score, print a table, write JSON and plots; returns the exit code."""
     config = configured(EngineConfig(), arguments)
+    sizes = [_chunk_size(text) for text in arguments.chunks]
     runner = None
     if arguments.simulate:
         # One core is enough for small images, and leaves the times alone.
@@ -72,14 +73,8 @@ def run_streams(arguments: argparse.Namespace) -> int:
         raise InputError(
             f"pose_prior is '{config.pose_prior}'; expected --odometry DRIFT beside it."
         )
-    results: list[dict] = []
-    try:
-        _play(arguments, config, runner, seeds, results)
-    finally:  # also after Ctrl-C
-        if results:
-            print(table(results))
-            if arguments.output is not None:
-                arguments.output.write_text(json.dumps(results, indent=1) + '\n')
+    with kept(arguments, lambda found: print(table(found))) as results:
+        _play(arguments, config, runner, sizes, seeds, results)
     if not results:
         raise InputError('No method placed enough frames of any stream to be scored.')
     answer(arguments, results)
@@ -90,11 +85,11 @@ def _play(
     arguments: argparse.Namespace,
     config: EngineConfig,
     runner: Runner | None,
+    sizes: Sequence[tuple[int, int]],
     seeds: Sequence[int],
     results: list[dict],
 ) -> None:
     """Fill ``results`` stream by stream; without a runner the network is simulated."""
-    sizes = [_chunk_size(text) for text in arguments.chunks]
     for footage in streams(arguments):
         for seed in seeds:
             estimates = []
@@ -135,14 +130,7 @@ def table(results: Sequence[dict]) -> str:
         means = {key: float(np.mean([r[key] for r in seeds])) for key in _COLUMNS}
         cells = [f'{means[key]:{kind}}' for key, (_, kind) in _COLUMNS.items()]
         rows.append([*head, *('-' if cell == 'nan' else cell for cell in cells)])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return '\n'.join(
-        '  '.join(
-            cell.ljust(width) if i < 2 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    )
+    return text_table(rows, left=2)
 
 
 def _draw(folder: Path, footage: Footage, estimates: Sequence[Estimate]) -> None:

@@ -10,13 +10,16 @@ import platform
 
 import cv2
 from da3_ros.parameter_tree import Config, leaves
+from da3_ros.tools.colours import colours
+from da3_ros.tools.options import changed
 from da3_ros.tools.svg_plot import histogram, line_plot, way_plot
+from da3_ros.tools.version import version
 from da3_ros.viewer.images import jpeg
 from da3_ros.viewer.page import bundle, filled, REPORT_MODULES, text_of
 import numpy as np
 
 _PICTURE_WIDTH = 320
-_LIBRARIES = ('da3_ros', 'torch', 'numpy', 'opencv-python-headless', 'safetensors', 'rclpy')
+_LIBRARIES = ('torch', 'numpy', 'opencv-python-headless', 'safetensors', 'rclpy')
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,7 @@ class Report:
 
 def versions() -> dict[str, str]:
     """Return what ran: the libraries and the machine."""
-    found = {}
+    found = {'da3_ros': version()}
     for name in _LIBRARIES:
         try:
             found[name] = metadata.version(name)
@@ -147,9 +150,7 @@ def _coloured(values: np.ndarray, low: float, high: float, is_depth: bool) -> np
     """Return numbers (H, W) as colours; what is not known is a light grey."""
     share = np.clip((values - low) / (high - low), 0.0, 1.0)
     share = 1.0 - share if is_depth else share
-    index = np.nan_to_num(255.0 * share).round().astype(np.uint8)
-    table = cv2.COLORMAP_TURBO if is_depth else cv2.COLORMAP_MAGMA
-    rgb = cv2.cvtColor(cv2.applyColorMap(index, table), cv2.COLOR_BGR2RGB)
+    rgb = colours(share, cv2.COLORMAP_TURBO if is_depth else cv2.COLORMAP_MAGMA)
     rgb[~np.isfinite(values)] = (217, 221, 227)
     return _sized(rgb)
 
@@ -172,11 +173,9 @@ def _tile(name: str, value: str, more: str) -> str:
 
 def _configuration(config: Config) -> str:
     """Return what was set, and all parameters folded away."""
-    defaults = {name: value for name, _, value in leaves(type(config)())}
-    values = {name: value for name, _, value in leaves(config)}
-    changed = {name: str(v) for name, v in values.items() if v != defaults[name]}
-    every = _table({name: str(value) for name, value in values.items()})
-    shown = _table(changed) if changed else '<p>All parameters have their defaults.</p>'
+    every = _table({name: str(value) for name, _, value in leaves(config)})
+    own = {name: str(value) for name, value in changed(config).items()}
+    shown = _table(own) if own else '<p>All parameters have their defaults.</p>'
     return f'{shown}<details><summary>all parameters</summary>{every}</details>'
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from da3_ros.config import NodeConfig
 from da3_ros.engine import Engine, Update, View
 from da3_ros.geometry.flying import is_flying
+from da3_ros.tools.evenly import evenly
 from da3_ros.tools.html_report import Column, Report
 from da3_ros.tools.report_scene import scene_text, SceneKeyframe
 from da3_ros.viewer.images import ViewImages
@@ -57,8 +58,7 @@ class InferPage:
             return
         start_ns, status = self._stamps_ns[0], engine.status
         seconds = (np.array(self._stamps_ns) - start_ns) / 1e9
-        rows = np.linspace(0, len(self._pictures) - 1, min(_ROWS, len(self._pictures)))
-        chosen = [self._pictures[i] for i in sorted(set(rows.round().astype(int).tolist()))]
+        chosen = [self._pictures[i] for i in evenly(len(self._pictures), _ROWS)]
         unit = 'm' if status.is_metric else 'units'
         plan, labels = self._plan(unit)
         newest = self._pictures[-1][1]

@@ -5,6 +5,7 @@ from pathlib import Path
 import cv2
 from da3_ros.ros.recording import RecordedFrame, Recording
 from da3_ros.tools.cloud_picture import draw_cloud, draw_line, Eye, looking_at
+from da3_ros.tools.colours import colours
 from da3_ros.tools.comparison import Comparison
 from da3_ros.tools.film import Film
 import numpy as np
@@ -139,5 +140,4 @@ class _Pictures:
         """Return depth as colours, near is warm."""
         low, high = self._range
         share = 1.0 - np.clip((np.log(depth_m) - low) / (high - low), 0.0, 1.0)
-        index = np.nan_to_num(255.0 * share).round().astype(np.uint8)
-        return cv2.cvtColor(cv2.applyColorMap(index, cv2.COLORMAP_TURBO), cv2.COLOR_BGR2RGB)
+        return colours(share, cv2.COLORMAP_TURBO)

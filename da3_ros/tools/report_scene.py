@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import gzip
 import struct
 
+from da3_ros.tools.evenly import evenly
 from da3_ros.viewer.images import ViewImages
 from da3_ros.viewer.packets import encode
 import numpy as np
@@ -45,7 +46,7 @@ def scene_text(
         view: One view without a pose, for a network that makes no map.
 
     """
-    chosen = _evenly(list(keyframes), _MAX_CLOUDS)
+    chosen = [keyframes[i] for i in evenly(len(keyframes), _MAX_CLOUDS)]
     pixels = int(_MAX_BYTES / _BYTES_PER_PIXEL / max(len(chosen), 1))
     pixels = min(pixels, _MAX_PIXELS)
     packets, items = [encode('hello', {'mode': 'report', 'title': ''})], []
@@ -67,14 +68,7 @@ def _trail(ways: Mapping[str, np.ndarray]) -> bytes:
     """Return the packet of the ways, which nothing moves any more."""
     rows = [np.empty((0, 5), np.float32)]
     for i, way in enumerate(ways.values()):
-        shown = np.asarray(_evenly(list(way), _MAX_WAY), np.float32).reshape(-1, 3)
+        shown = np.asarray(way, np.float32).reshape(-1, 3)[evenly(len(way), _MAX_WAY)]
         rows.append(np.hstack([np.full((len(shown), 1), i), np.zeros((len(shown), 1)), shown]))
     header = {'cameras': list(ways), 'anchors': ['']}
     return encode('trail', header, {'points': np.concatenate(rows).astype(np.float32)})
-
-
-def _evenly(items: list, most: int) -> list:
-    """Return the items, or ``most`` of them, evenly over all."""
-    if len(items) <= most:
-        return items
-    return [items[i] for i in np.linspace(0, len(items) - 1, most).round().astype(int)]

@@ -5,25 +5,21 @@ from collections.abc import Iterator
 from da3_ros.evaluation.datasets.dataset import Scene
 from da3_ros.evaluation.surface_rules import SampledSurface, seen_surface, SENSED_ROOM
 from da3_ros.evaluation.tsdf import DepthView
-from da3_ros.model.presets import IMAGE_MEAN, IMAGE_STD
-from da3_ros.training.assessment import SYNTHETIC_SIZE
+from da3_ros.training.assessment import SYNTHETIC_FIRST, SYNTHETIC_SIZE
+from da3_ros.training.data import denormalise
 from da3_ros.training.heldout import held_out_windows, HeldOutConfig
 import numpy as np
 import torch
 
-# The scenes that ``da3 evaluate --synthetic`` has too.
-_FIRST = 1000
-
 
 def synthetic_scenes(count: int, views: int, device: torch.device) -> Iterator[Scene]:
-    """Render scenes one by one, ``views`` pictures each."""
+    """Render the scenes of ``da3 evaluate --synthetic`` one by one, ``views`` pictures each."""
     for number in range(count):
-        config = HeldOutConfig(1, views, *SYNTHETIC_SIZE, first=_FIRST + number)
+        config = HeldOutConfig(1, views, *SYNTHETIC_SIZE, first=SYNTHETIC_FIRST + number)
         images, depth, poses, intrinsics, _ = (
             x[0].cpu() for x in held_out_windows(config, device)
         )
-        mean, std = torch.tensor(IMAGE_MEAN)[:, None, None], torch.tensor(IMAGE_STD)[:, None, None]
-        pictures = ((images * std + mean) * 255).round().clamp(0, 255).byte()
+        pictures = (denormalise(images) * 255).round().clamp(0, 255).byte()
         k = intrinsics.double().numpy()
         # The renderer counts pixels from their corners, pictures on disk from their centres.
         k[:, :2, 2] -= 0.5

@@ -15,6 +15,7 @@ import cv2
 from da3_ros.errors import InputError
 from da3_ros.evaluation.baselines import constant_depth, floor_depth
 from da3_ros.evaluation.depth import depth_metrics, mean_metrics, resize_nearest
+from da3_ros.evaluation.inference import window_from_camera
 from da3_ros.evaluation.pose import pair_errors, PairErrors, pose_auc, pose_aucs
 from da3_ros.evaluation.sequences import read_sequence
 from da3_ros.geometry.cameras import scale_intrinsics
@@ -33,11 +34,14 @@ WIDE_BASELINE = 0.05
 # A point is the same surface if the two depths differ less than this; else something is in front.
 SAME_SURFACE = 0.25
 SYNTHETIC_SIZE = (168, 224)
+# The first of the held-out scenes that are measured on.
+SYNTHETIC_FIRST = 1000
 
 
 def synthetic_windows(count: int, views: int, device: torch.device) -> Windows:
     """Render held-out windows at the size of training, on scenes of their own."""
-    return held_out_windows(HeldOutConfig(count, views, *SYNTHETIC_SIZE, first=1000), device)
+    config = HeldOutConfig(count, views, *SYNTHETIC_SIZE, first=SYNTHETIC_FIRST)
+    return held_out_windows(config, device)
 
 
 def sequence_windows(root: Path, views: int, longer: int, device: torch.device) -> Windows:
@@ -92,7 +96,7 @@ def assess(
         depth.append(depth_metrics(predicted, true_depth, 'median'))
         fov.extend(_fov_errors_deg(prediction, truth))
         if views > 1:
-            poses = _world_from_camera(prediction)
+            poses = window_from_camera(prediction)
             true_poses = truth.world_from_camera[0].double().cpu().numpy()
             errors.append(pair_errors(poses, true_poses))
             first, second = np.triu_indices(views, k=1)
@@ -148,13 +152,6 @@ def _predictions(
             cameras = {'camera_from_world': poses, 'intrinsics': window.intrinsics}
         images = window.images.to(net.dtype)
         yield window, net(images, **cameras, reference='first', pose_from=pose_from)
-
-
-def _world_from_camera(prediction: Prediction) -> np.ndarray:
-    """Predicted poses (V, 4, 4) float64."""
-    poses = np.tile(np.eye(4), (prediction.depth.shape[1], 1, 1))
-    poses[:, :3] = prediction.camera_from_world[0].double().cpu().numpy()
-    return invert(poses)
 
 
 def _fov_errors_deg(prediction: Prediction, truth: Windows) -> list[float]:

@@ -60,6 +60,12 @@ def normalise(pictures: Tensor) -> Tensor:
     return (pictures - mean) / std
 
 
+def denormalise(images: Tensor) -> Tensor:
+    """(..., 3, H, W) as the network takes them -> in [0, 1]."""
+    mean, std = _statistics(images.device, images.dtype)
+    return images * std + mean
+
+
 def repaint(scenes: Scenes) -> Scenes:
     """Give materials other tints and lamps another strength: a scene looks new each time."""
     device, count = scenes.tint.device, len(scenes)

@@ -1,6 +1,6 @@
 """How long images wait for odometry: as long as it helps, interruptibly, and not for ever."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 import threading
 
 from da3_ros.config import NodeConfig
@@ -25,8 +25,9 @@ class PatientRobot:
         self.is_heard = self.is_known = False
         self.waits: list[float] = []
 
-    def wait_for(self, is_there: object, timeout_s: float) -> None:
+    def wait_for(self, is_there: Callable[[], bool], timeout_s: float) -> bool:
         self.waits.append(timeout_s)
+        return is_there()
 
     def has_odometry(self, _: Mapping[str, int]) -> bool:
         return self.is_heard

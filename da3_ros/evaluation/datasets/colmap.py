@@ -5,6 +5,7 @@ from pathlib import Path
 import struct
 
 from da3_ros.errors import InputError
+from da3_ros.geometry.cameras import camera_matrix
 from da3_ros.geometry.transforms import invert, pose_from_quaternion
 import numpy as np
 
@@ -37,8 +38,7 @@ class Camera:
         """Return K (3, 3) in COLMAP's pixels, whose corner is (0, 0); raises ``InputError``."""
         if self.model in _ONE_FOCAL_LENGTH or len(self.parameters) < 4:
             raise InputError(f'COLMAP camera model {self.model}; expected one with fx fy cx cy.')
-        fx, fy, cx, cy = self.parameters[:4]
-        return np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
+        return camera_matrix(*self.parameters[:4])
 
 
 @dataclass(frozen=True)

@@ -88,3 +88,8 @@ def with_frames(root: Path, count: int) -> None:
 def folders(root: Path, names: Sequence[str]) -> list[str]:
     """Return those of the names that are folders in ``root``."""
     return [name for name in names if (root / name).is_dir()]
+
+
+def inside(root: Path, name: str) -> Path:
+    """Return the folder of this name, which an archive may have around everything, or the root."""
+    return root / name if (root / name).is_dir() else root

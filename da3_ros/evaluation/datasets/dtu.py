@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-import cv2
 from da3_ros.errors import InputError
 from da3_ros.evaluation.datasets.dataset import Dataset, folders, needed, Scene, with_frames
 from da3_ros.evaluation.dtu_surface import DtuSurface
 from da3_ros.evaluation.frame_choice import Sampled
 from da3_ros.evaluation.ply import read_ply
-from da3_ros.evaluation.sequences import image_files, read_rgb
+from da3_ros.evaluation.sequences import image_files, read_grey, read_rgb
 from da3_ros.geometry.transforms import invert
 import numpy as np
 from scipy.io import loadmat
@@ -77,7 +76,7 @@ def _read(root: Path, name: str) -> Scene:
 
     def is_valid(frame: int) -> np.ndarray:
         path = needed(masks / f'depth_visual_{numbers[frame]:04d}.png')
-        return cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) > _VALID_ABOVE
+        return read_grey(path) > _VALID_ABOVE
 
     return _scan(
         name,

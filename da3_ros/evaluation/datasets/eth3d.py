@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-import cv2
 from da3_ros.errors import InputError
 from da3_ros.evaluation.datasets.colmap import read_colmap
 from da3_ros.evaluation.datasets.dataset import Dataset, folders, needed, Scene, with_frames
-from da3_ros.evaluation.datasets.depth_images import true_points
+from da3_ros.evaluation.datasets.true_points import true_points
 from da3_ros.evaluation.frame_choice import Sampled
-from da3_ros.evaluation.sequences import read_rgb
+from da3_ros.evaluation.sequences import read_grey, read_rgb
 from da3_ros.evaluation.surface_rules import OUTDOORS, SampledSurface
 import numpy as np
 
@@ -41,9 +40,7 @@ def _read(root: Path, name: str) -> Scene:
     used = [
         p
         for p in pictures
-        if not p.name.endswith(ends or ('\0',))
-        and p.camera in cameras
-        and (images / p.name).is_file()
+        if not p.name.endswith(ends) and p.camera in cameras and (images / p.name).is_file()
     ]
     with_frames(folder, len(used))
     names = [Path(p.name).name for p in used]
@@ -64,7 +61,7 @@ def _read(root: Path, name: str) -> Scene:
             valid = np.isfinite(depth_m(frame))
         path = folder / 'masks_for_images' / 'dslr_images' / f'{Path(names[frame]).stem}.png'
         if path.is_file():
-            seen = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) != _MASKED
+            seen = read_grey(path) != _MASKED
             valid = seen if valid is None else valid & seen
         return valid
 

@@ -8,7 +8,8 @@ from da3_ros.evaluation.datasets.dataset import Dataset, needed, Scene, with_fra
 from da3_ros.evaluation.euroc import read_euroc
 from da3_ros.evaluation.frame_choice import Stretches
 from da3_ros.evaluation.sequences import read_rgb
-from da3_ros.geometry.cameras import Distortion, undistort
+from da3_ros.evaluation.truth import nearest_stamps
+from da3_ros.geometry.cameras import camera_matrix, Distortion, undistort
 import numpy as np
 
 # The truth has 200 states a second: a picture's is no farther away than this.
@@ -33,24 +34,29 @@ def _numbers(path: Path, text: str, key: str, count: int) -> np.ndarray:
     return numbers
 
 
+def _listed(path: Path) -> tuple[np.ndarray, list[Path]]:
+    """Read stamps (N,) int64 nanoseconds and files of a camera."""
+    lines = needed(path).read_text().splitlines()
+    rows = [x.strip().split(',') for x in lines if x.strip() and x[0] != '#']
+    try:
+        stamps = np.array([int(row[0]) for row in rows], dtype=np.int64)
+        return stamps, [path.parent / 'data' / row[1] for row in rows]
+    except (ValueError, IndexError) as error:
+        raise InputError(f"{path} does not hold lines of 'stamp,file'.") from error
+
+
 def _read(root: Path, name: str) -> Scene:
     folder = root / name / 'mav0'
     path = folder / 'cam0' / 'sensor.yaml'
     text = path.read_text()
     body_from_camera = _numbers(path, text, 'T_BS: data', 16).reshape(4, 4)
-    fx, fy, cx, cy = _numbers(path, text, 'intrinsics', 4)
-    k = np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
+    k = camera_matrix(*_numbers(path, text, 'intrinsics', 4))
     lens = Distortion('plumb_bob', tuple(_numbers(path, text, 'distortion_coefficients', 4)))
     states = needed(folder / 'state_groundtruth_estimate0' / 'data.csv')
     state_stamps, world_from_body = read_euroc(states)
-    lines = needed(folder / 'cam0' / 'data.csv').read_text().splitlines()
-    rows = [x.strip().split(',') for x in lines if x.strip() and x[0] != '#']
-    stamps = np.array([int(row[0]) for row in rows], dtype=np.int64)
-    files = [folder / 'cam0' / 'data' / row[1] for row in rows]
-    nearest = np.array(
-        [np.abs(state_stamps - s).argmin() for s in stamps] if len(state_stamps) else [], int
-    )
-    used = np.flatnonzero(np.abs(state_stamps[nearest] - stamps[: len(nearest)]) <= _TOGETHER_NS)
+    stamps, files = _listed(folder / 'cam0' / 'data.csv')
+    nearest = nearest_stamps(state_stamps, stamps, _TOGETHER_NS)
+    used = np.flatnonzero(nearest >= 0)
     with_frames(folder, len(used))
     return Scene(
         name=name,

@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-import cv2
 from da3_ros.errors import InputError
 from da3_ros.evaluation.datasets.dataset import Dataset, needed, Scene, with_frames
-from da3_ros.evaluation.datasets.depth_images import read_depth, true_points
+from da3_ros.evaluation.datasets.true_points import true_points
 from da3_ros.evaluation.frame_choice import Sampled
-from da3_ros.evaluation.sequences import image_files, read_rgb
+from da3_ros.evaluation.sequences import image_files, read_depth, read_grey, read_rgb
 from da3_ros.evaluation.surface_rules import ROOM, SampledSurface
 from da3_ros.geometry.transforms import invert
 import numpy as np
@@ -57,7 +56,7 @@ def _read(root: Path, name: str) -> Scene:
         # Where thin things flicker between the picture's pixels.
         path = folder / 'aliasing_mask' / f'{pictures[frame].stem}.png'
         if path.is_file():
-            valid &= cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) == 0
+            valid &= read_grey(path) == 0
         return valid
 
     cloud = root / 'fused_pcd' / f'{"-".join(name.split("/")[-3:])}.ply'

@@ -3,20 +3,15 @@
 from pathlib import Path
 
 from da3_ros.errors import InputError
-from da3_ros.evaluation.datasets.dataset import Dataset, needed, Scene, with_frames
+from da3_ros.evaluation.datasets.dataset import Dataset, inside, needed, Scene, with_frames
 from da3_ros.evaluation.frame_choice import Stretches
 from da3_ros.evaluation.sequences import image_files, read_rgb
 from da3_ros.geometry.transforms import invert, rigid
 import numpy as np
 
 
-def _inside(root: Path) -> Path:
-    """Return the folder of sequences and poses, which the archives have within another one."""
-    return root / 'dataset' if (root / 'dataset').is_dir() else root
-
-
 def _scenes(root: Path) -> list[str]:
-    root = _inside(root)
+    root = inside(root, 'dataset')
     named = sorted(path.stem for path in (root / 'poses').glob('*.txt'))
     return [name for name in named if (root / 'sequences' / name / 'image_2').is_dir()]
 
@@ -34,7 +29,7 @@ def _projection(path: Path) -> np.ndarray:
 
 
 def _read(root: Path, name: str) -> Scene:
-    root = _inside(root)
+    root = inside(root, 'dataset')
     folder = root / 'sequences' / name
     pictures = image_files(folder / 'image_2')
     path = root / 'poses' / f'{name}.txt'

@@ -6,9 +6,9 @@ import cv2
 from da3_ros.errors import InputError
 from da3_ros.evaluation.datasets.colmap import Camera, read_colmap
 from da3_ros.evaluation.datasets.dataset import Dataset, folders, needed, Scene, with_frames
-from da3_ros.evaluation.datasets.depth_images import read_depth, true_points
+from da3_ros.evaluation.datasets.true_points import true_points
 from da3_ros.evaluation.frame_choice import Sampled
-from da3_ros.evaluation.sequences import read_rgb
+from da3_ros.evaluation.sequences import read_depth, read_rgb
 from da3_ros.evaluation.surface_rules import SampledSurface, TsdfRule
 from da3_ros.geometry.cameras import scale_intrinsics
 import numpy as np

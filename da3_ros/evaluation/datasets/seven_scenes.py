@@ -3,10 +3,17 @@
 from pathlib import Path
 
 from da3_ros.errors import InputError
-from da3_ros.evaluation.datasets.dataset import Dataset, folders, needed, Scene, with_frames
-from da3_ros.evaluation.datasets.depth_images import read_depth, true_points
+from da3_ros.evaluation.datasets.dataset import (
+    Dataset,
+    folders,
+    inside,
+    needed,
+    Scene,
+    with_frames,
+)
+from da3_ros.evaluation.datasets.true_points import true_points
 from da3_ros.evaluation.frame_choice import Sampled
-from da3_ros.evaluation.sequences import read_rgb
+from da3_ros.evaluation.sequences import read_depth, read_rgb
 from da3_ros.evaluation.surface_rules import ROOM, SampledSurface
 import numpy as np
 
@@ -19,13 +26,8 @@ _K = np.array([[585.0, 0.0, 320.0], [0.0, 585.0, 240.0], [0.0, 0.0, 1.0]])
 _UNITS_PER_METRE, _INVALID = 1000.0, 65535
 
 
-def _inside(root: Path) -> Path:
-    """Return the folder of the scenes, which the benchmark's archive has within another one."""
-    return root / '7Scenes' if (root / '7Scenes').is_dir() else root
-
-
 def _scenes(root: Path) -> list[str]:
-    return folders(_inside(root), _SCENES)
+    return folders(inside(root, '7Scenes'), _SCENES)
 
 
 def _pose(path: Path) -> np.ndarray:
@@ -37,7 +39,7 @@ def _pose(path: Path) -> np.ndarray:
 
 
 def _read(root: Path, name: str) -> Scene:
-    root = _inside(root)
+    root = inside(root, '7Scenes')
     folder = needed(root / name / _SEQUENCE_OF.get(name, _SEQUENCE))
     stems = [folder / f'frame-{i:06d}' for i in range(_FRAMES_OF.get(name, _FRAMES))]
     parts = ('color.png', 'pose.txt')

@@ -1,16 +1,18 @@
 """TUM RGB-D: hand-held RGB-D with the truth of a motion capture system."""
 
+from functools import cache
 from pathlib import Path
 import re
 
 import cv2
 from da3_ros.errors import InputError
 from da3_ros.evaluation.datasets.dataset import Dataset, needed, Scene, with_frames
-from da3_ros.evaluation.datasets.depth_images import read_depth
 from da3_ros.evaluation.frame_choice import Stretches
-from da3_ros.evaluation.sequences import read_rgb
+from da3_ros.evaluation.sequences import read_depth, read_rgb
 from da3_ros.evaluation.surface_rules import seen_surface, SENSED_ROOM
+from da3_ros.evaluation.truth import nearest_stamps
 from da3_ros.evaluation.tsdf import DepthView
+from da3_ros.geometry.cameras import camera_matrix
 from da3_ros.geometry.tum import read_tum
 import numpy as np
 
@@ -39,38 +41,30 @@ def _listed(path: Path) -> tuple[np.ndarray, list[Path]]:
         raise InputError(f"{path} does not hold lines of 'stamp file'.") from error
 
 
-def _nearest(stamps: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Return the place in sorted ``stamps`` of the nearest to each wanted one, -1 if too far."""
-    if len(stamps) == 0:
-        return np.full(len(wanted), -1)
-    after = np.searchsorted(stamps, wanted).clip(1, max(1, len(stamps) - 1))
-    before = after - 1
-    after = np.minimum(after, len(stamps) - 1)
-    nearest = np.where(wanted - stamps[before] <= stamps[after] - wanted, before, after)
-    return np.where(np.abs(stamps[nearest] - wanted) <= _TOGETHER_NS, nearest, -1)
-
-
 def _read(root: Path, name: str) -> Scene:
     folder = root / name
     stamps, pictures = _listed(folder / 'rgb.txt')
     depth_stamps, depths = _listed(folder / 'depth.txt')
     pose_stamps, poses = read_tum(needed(folder / 'groundtruth.txt'))
-    depth_of, pose_of = _nearest(depth_stamps, stamps), _nearest(pose_stamps, stamps)
+    depth_of, pose_of = (
+        nearest_stamps(found, stamps, _TOGETHER_NS) for found in (depth_stamps, pose_stamps)
+    )
     used = np.flatnonzero((depth_of >= 0) & (pose_of >= 0))
     with_frames(folder, len(used))
     numbers, coefficients = _CAMERAS[int(re.search(r'freiburg([123])', name)[1])]
-    fx, fy, cx, cy = numbers
-    k = np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
+    k = camera_matrix(*numbers)
+
+    @cache
+    def maps(size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+        lens = np.array(coefficients)
+        return cv2.initUndistortRectifyMap(k, lens, np.eye(3), k, size, cv2.CV_32FC1)
 
     def undistorted(image: np.ndarray, interpolation: int) -> np.ndarray:
         if not any(coefficients):
             return image
-        size = image.shape[1], image.shape[0]
-        maps = cv2.initUndistortRectifyMap(
-            k, np.array(coefficients), np.eye(3), k, size, cv2.CV_32FC1
-        )
         nothing = np.nan if image.dtype == np.float32 else 0
-        return cv2.remap(image, *maps, interpolation, borderValue=nothing)
+        size = image.shape[1], image.shape[0]
+        return cv2.remap(image, *maps(size), interpolation, borderValue=nothing)
 
     def depth_m(frame: int) -> np.ndarray:
         depth = read_depth(depths[depth_of[used[frame]]], _UNITS_PER_METRE)

@@ -217,6 +217,31 @@ def test_errors_name_what_is_spoiled(name: str, tmp_path: Path) -> None:
         DATASETS[name].read(tmp_path, scene)
 
 
+def test_lines_of_a_camera_that_are_none_are_named(tmp_path: Path) -> None:
+    scene = TREES['euroc'](tmp_path)
+    put_text(tmp_path / scene / 'mav0/cam0/data.csv', '1403715273262142976')
+    with pytest.raises(InputError, match="lines of 'stamp,file'"):
+        DATASETS['euroc'].read(tmp_path, scene)
+
+
+@pytest.mark.parametrize(
+    ('name', 'masks'),
+    [('eth3d', '*/masks_for_images/*/*.png'), ('hiroom', '**/aliasing_mask/*.png')]
+    + [('dtu', '**/depth_visual_*.png')],
+)
+def test_a_mask_that_cannot_be_decoded_masks_nothing_in_silence(
+    name: str, masks: str, tmp_path: Path
+) -> None:
+    scene = opened(name, tmp_path)
+    found = sorted(tmp_path.glob(masks))
+    assert found
+    for path in found:
+        put_text(path, 'no image')
+    with pytest.raises(InputError, match='is not an image that OpenCV can read'):
+        for frame in range(len(scene)):
+            scene.is_valid(frame)
+
+
 def test_frames_are_read_when_they_are_asked_for(tmp_path: Path) -> None:
     scene = opened('7scenes', tmp_path)
     assert len(scene) == FRAMES

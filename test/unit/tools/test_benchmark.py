@@ -171,6 +171,28 @@ def test_what_was_done_before_ctrl_c_is_kept(
     assert [row['scene'] for row in json.loads(output.read_text())] == ['chess']
 
 
+def test_ctrl_c_in_a_scene_leaves_table_and_file_alike(
+    tmp_path: Path, weights: Path, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the file names the network that was measured, however that was said."""
+    make_7scenes(tmp_path / 'data')
+    scores = iter([{'auc3': 0.5}])
+
+    def interrupted(*_: object) -> dict:
+        try:
+            return next(scores)
+        except StopIteration:
+            raise KeyboardInterrupt from None
+
+    monkeypatch.setattr(evaluate_benchmark, 'window_scores', interrupted)
+    output = tmp_path / 'scores.json'
+    more = ['--views', '2', '3', '--mode', 'pose', '--output', str(output)]
+    more += ['--model', 'embedded', '--set', f'model={weights}']
+    assert main([*words('7scenes', tmp_path / 'data', weights), *more]) == 130
+    assert ' stairs ' in capsys.readouterr().out
+    assert [row['model'] for row in json.loads(output.read_text())] == [str(weights)]
+
+
 def test_the_table_has_the_mean_of_the_scenes_means() -> None:
     head = {'benchmark': 'tum', 'model': 'm', 'views': 2}
     rows = [

@@ -78,6 +78,27 @@ def test_options_that_would_do_nothing_are_refused(option: list[str], capsys) ->
     assert 'only with --stream' in capsys.readouterr().err
 
 
+def test_parameters_that_are_set_by_name_count(
+    hall: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def sequence_windows(path: Path, views: int, longer: int, device: object) -> None:
+        asked.append(longer)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr('da3_ros.training.assessment.sequence_windows', sequence_windows)
+    words = ['evaluate', '--sequence', str(hall), '--device', 'cpu', '--views', '1']
+    words += ['--set', f'model={weights}', '--set', 'resolution=98']
+    assert main(words) == 130 and asked == [98]
+
+
+def test_chunks_are_looked_at_before_anything_is_loaded(capsys) -> None:
+    words = ['evaluate', '--stream', '--synthetic', '--model', 'not/there', '--chunks', '30']
+    assert main(words) == 2
+    assert "got '30'" in capsys.readouterr().err
+
+
 def test_ctrl_c_leaves_the_rows_that_were_done(
     hall: Path, weights: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
