@@ -16,7 +16,7 @@ from da3_ros.engine.runner import homogeneous, known_cameras, spread, WindowPred
 from da3_ros.engine.slots import Placement, SlotTable
 from da3_ros.engine.stages import DirectStages, GraphStages, Stages
 from da3_ros.geometry.transforms import invert
-from da3_ros.model.compiled import compile_network
+from da3_ros.model.acceleration import accelerate, Blocks
 from da3_ros.model.da3 import AnyViewNetwork
 from da3_ros.model.presets import HEAD_DIM
 import torch
@@ -39,16 +39,16 @@ class GraphRunner:
         net: AnyViewNetwork,
         views: int,
         graphs: bool = True,
-        compiled: bool = False,
+        blocks: Blocks = 'fused',
         posed: bool = False,
     ) -> None:
         """
         Take a network on its device, and the size of the window.
 
-        ``graphs`` captures CUDA graphs where there is a GPU; ``compiled`` compiles the network's
-        blocks, in place; ``posed`` tells that windows will come with known poses too.
+        ``graphs`` captures CUDA graphs where there is a GPU; ``blocks`` tells how those of the
+        network run, which is changed in place; ``posed`` that windows come with known poses too.
         """
-        self._net = compile_network(net) if compiled else net
+        self._net = accelerate(net, blocks)
         self._device = net.backbone.cls_token.device
         self._graphs = graphs and self._device.type == 'cuda'
         if self._device.type == 'cuda':  # on a CPU it makes no difference
