@@ -27,7 +27,7 @@ PARTS: dict[str, tuple[float, tuple[str, ...], bool]] = {
         (
             *('-m', 'pytest', '-q', '-s', '-rfE', '--tb=short', '-m', 'gpu'),
             *('test/gpu', 'test/unit/engine/test_device_preprocess.py'),
-            'test/unit/model/test_fused.py',
+            *('test/unit/model/test_fused.py', 'test/unit/model/test_fused_head.py'),
         ),
         True,
     ),
