@@ -154,8 +154,12 @@ class DinoV2(nn.Module):
 
     def embed(self, images: Tensor, grid: tuple[int, int]) -> Tensor:
         """Patches plus class token plus position: (M, 3, H, W) -> (M, N, C), float32."""
-        patches = self.patch_embed(images.to(self.patch_embed.weight.dtype))  # (M, C, ph, pw)
-        patches = patches.flatten(2).transpose(1, 2).to(self.cls_token.dtype)  # (M, P, C)
+        # A convolution that steps by its own size is a product, and libraries are better at those.
+        side, weight = self.config.patch_size, self.patch_embed.weight
+        patches = images.to(weight.dtype).unflatten(3, (-1, side)).unflatten(2, (-1, side))
+        patches = patches.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)  # (M, P, 3 * 14 * 14)
+        patches = F.linear(patches, weight.flatten(1), self.patch_embed.bias)  # (M, P, C)
+        patches = patches.to(self.cls_token.dtype)
         cls = self.cls_token.expand(len(patches), -1, -1)
         return torch.cat((cls, patches), dim=1) + self.position_table(*grid)
 
