@@ -8,6 +8,9 @@ stride is their size, are matrix products; relu, sums and biases share one pass.
 Shapes: as in ``dpt_head``. Every map is channels-last.
 """
 
+from functools import partial
+
+from da3_ros.model.da3 import AnyViewNetwork
 from da3_ros.model.dpt_head import (
     Decoder,
     DenseOutput,
@@ -23,16 +26,24 @@ from da3_ros.model.head_kernels import (
     add_and_relu,
     add_relu,
     channels_last,
+    join,
     output,
     resize,
 )
 from da3_ros.model.kernels import add_norm
 from da3_ros.model.layers import LayerNorm
-from da3_ros.model.single_view import SkyDptHead
+from da3_ros.model.single_view import SingleViewNetwork, SkyDptHead
 from da3_ros.model.tables import table, uv_axes, uv_embedding
 import torch
 from torch import nn, Tensor
 import torch.nn.functional as F
+
+
+def fuse_dense(net: AnyViewNetwork | SingleViewNetwork) -> None:
+    """Let a network's dense head run fused, in place, and what it reads be read in one pass."""
+    fuse_head(net.head)
+    if net.config.is_any_view:
+        net.backbone.tap_patches = partial(join, norm=net.backbone.norm)
 
 
 def fuse_head(head: DptHead) -> DptHead:

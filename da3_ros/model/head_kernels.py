@@ -1,5 +1,5 @@
 """
-Triton kernels for what stands between the convolutions of a dense head.
+Triton kernels for what stands between the convolutions of a dense head, and before them.
 
 Maps lie in memory with the channels of a pixel together (channels-last), so that every load and
 store is of neighbours. Sums are in float32, whatever the maps are stored in. The plain modules of
@@ -31,7 +31,8 @@ def _resize(
     here = (x < out_width)[:, None] & has_channel
     from_y, from_x = y * step_y, x * step_x
     top, left = from_y.to(tl.int32), from_x.to(tl.int32)
-    bottom, right = tl.minimum(top + 1, height - 1), tl.minimum(left + 1, width - 1)
+    bottom = tl.where(top < height - 1, top + 1, top)
+    right = tl.where(left < width - 1, left + 1, left)
     down, along = from_y - top, (from_x - left)[:, None]
     source = x_in + image * height * width * CHANNELS
     upper, lower = source + top * width * CHANNELS, source + bottom * width * CHANNELS

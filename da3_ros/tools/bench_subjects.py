@@ -177,10 +177,10 @@ def make_runner(name: str, case: Case, net: AnyViewNetwork) -> Runner:
         return EagerRunner(net)
     if name in ('fused', 'epilogue'):
         from da3_ros.model.fused import fuse_network  # Triton comes with PyTorch for GPUs only
-        from da3_ros.model.fused_head import fuse_head
+        from da3_ros.model.fused_head import fuse_dense
 
         fuse_network(net, gelu_epilogue=name == 'epilogue')
-        fuse_head(net.head)
+        fuse_dense(net)
     runner = GraphRunner(net, case.views, compiled=name == 'compiled')
     runner.prepare((case.height, case.width), [Capacity(case.views, case.dense, case.new)])
     return runner

@@ -100,10 +100,10 @@ def test_faster_blocks_are_the_eager_network(
     net = network_of(EMBEDDED, torch.float16)
     if way != 'compiled':
         from da3_ros.model.fused import fuse_network
-        from da3_ros.model.fused_head import fuse_head
+        from da3_ros.model.fused_head import fuse_dense
 
         fuse_network(net, gelu_epilogue=way == 'epilogue')
-        fuse_head(net.head)
+        fuse_dense(net)
     runner = GraphRunner(net, views=3, compiled=way == 'compiled')
     runner.prepare(SIZE, Window(3, 2).shapes(1)[:1])
     views = [view_of(key) for key in range(3)]

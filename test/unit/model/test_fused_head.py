@@ -16,14 +16,18 @@ if find_spec('triton') is None or not (IS_GPU or os.environ.get('TRITON_INTERPRE
 from copy import deepcopy  # noqa: E402
 import dataclasses  # noqa: E402
 
+from da3_ros.engine.graph_runner import GraphRunner  # noqa: E402
+from da3_ros.engine.runner import WindowView  # noqa: E402
 from da3_ros.model import dpt_head  # noqa: E402
+from da3_ros.model.da3 import AnyViewNetwork  # noqa: E402
 from da3_ros.model.dpt_head import DepthOutput, DptHead, DualDptHead  # noqa: E402
-from da3_ros.model.fused_head import _spread, fuse_head  # noqa: E402
+from da3_ros.model.fused_head import _spread, fuse_dense, fuse_head  # noqa: E402
 from da3_ros.model.head_kernels import (  # noqa: E402
     add,
     add_and_relu,
     add_relu,
     channels_last,
+    join,
     output,
     resize,
 )
@@ -128,6 +132,21 @@ def test_transposed_convolution_as_a_product(side: int) -> None:
     torch.testing.assert_close(_spread(layer, x), layer(x), **tolerance(torch.float32))
 
 
+@pytest.mark.parametrize('views', [[2], [2, 0, 1]])
+@pytest.mark.parametrize('is_asked', [False, True])
+def test_patches_of_a_tap(views: list[int], is_asked: bool) -> None:
+    backbone = AnyViewNetwork(TINY).backbone.to(DEVICE).requires_grad_(False)
+    backbone.norm.weight.normal_(1, 0.3)
+    backbone.norm.bias.normal_()
+    local, mixed = randn(2, 3, 7, 64), 3 + randn(2, 3, 7, 64)
+    if is_asked:
+        mixed = mixed[:, : len(views), 1:].contiguous()
+    views = torch.tensor(views, device=DEVICE)
+    expected = backbone.tap_patches(local, mixed, views)
+    got = join(local, mixed, views, backbone.norm)
+    torch.testing.assert_close(got, expected, **tolerance(torch.float32))
+
+
 def head_of(kind: type[DptHead], config: ModelConfig, dtype: torch.dtype) -> DptHead:
     """Return a head in which every part matters."""
     head = kind(config)
@@ -185,3 +204,15 @@ def test_a_fused_head_may_be_used_again() -> None:
     kept = first.values.clone()
     again = fused.depth(pyramid, (2, 3))
     assert torch.equal(first.values, kept) and torch.equal(again.values, kept)
+
+
+def test_network_with_a_fused_head() -> None:
+    """Captured or not, a runner takes both as they are."""
+    plain = AnyViewNetwork(TINY).to(DEVICE).eval().requires_grad_(False)
+    fused = deepcopy(plain)
+    fuse_dense(fused)
+    views = [WindowView(key, '', key, randn(3, 28, 42)) for key in range(3)]
+    expected, got = (GraphRunner(net, 3, graphs=False).infer(views, [2]) for net in (plain, fused))
+    near = {'rtol': 1e-3, 'atol': 1e-4, 'equal_nan': True}
+    torch.testing.assert_close(got.depth, expected.depth, **near)
+    torch.testing.assert_close(got.confidence, expected.confidence, **near)
