@@ -1,4 +1,4 @@
-"""How the blocks of a network are run where speed counts."""
+"""How the blocks of a network, and its dense head, are run where speed counts."""
 
 from importlib.util import find_spec
 import logging
@@ -18,9 +18,9 @@ SomeNetwork = TypeVar('SomeNetwork', bound=Network)
 
 def accelerate(net: SomeNetwork, blocks: Blocks) -> SomeNetwork:
     """
-    Let the blocks of a network on its device run in another way, in place; returns it.
+    Let a network on its device run in another way, in place; returns it.
 
-    They are fused on a GPU and in half precision only, and left as they are elsewhere.
+    It is fused on a GPU and in half precision only, and left as it is elsewhere.
     """
     if blocks == 'compiled':
         return compile_network(net)
@@ -33,9 +33,12 @@ def accelerate(net: SomeNetwork, blocks: Blocks) -> SomeNetwork:
             'it, or set compile to true.'
         )
         return net
-    from da3_ros.model.fused import fuse_network  # imports Triton
+    from da3_ros.model.fused import fuse_blocks  # imports Triton
+    from da3_ros.model.fused_head import fuse_dense
 
-    return fuse_network(net)
+    fuse_blocks(net)
+    fuse_dense(net)
+    return net
 
 
 def _has_triton() -> bool:

@@ -8,7 +8,6 @@ costs 0.01 % of depth (99 of 100 pixels).
 
 import logging
 import math
-from typing import TypeVar
 
 from da3_ros.model.bounded_attention import (
     bits_per_product,
@@ -30,16 +29,13 @@ _SCALE = math.log(2)
 
 _log = logging.getLogger(__name__)
 
-SomeNetwork = TypeVar('SomeNetwork', bound=nn.Module)
 
-
-def fuse_network(net: SomeNetwork) -> SomeNetwork:
-    """Let all blocks of a network, on a GPU and in half precision, run fused, in place."""
+def fuse_blocks(net: nn.Module) -> None:
+    """Let the blocks of a network that are in half precision run fused, in place."""
     attend = NormedAttention()
     for module in net.modules():
         if isinstance(module, Block) and module.attn.qkv.weight.dtype != torch.float32:
             module.forward = FusedBlock(module, attend)
-    return net
 
 
 class FusedBlock:
