@@ -32,18 +32,27 @@ _log = logging.getLogger(__name__)
 
 def fuse_blocks(net: nn.Module) -> None:
     """Let the blocks of a network that are in half precision run fused, in place."""
-    attend = NormedAttention()
-    for module in net.modules():
+    attend, behind = NormedAttention(), None
+    for module in reversed(list(net.modules())):
         if isinstance(module, Block) and module.attn.qkv.weight.dtype != torch.float32:
-            module.forward = FusedBlock(module, attend)
+            module.forward = behind = FusedBlock(module, attend, behind)
 
 
 class FusedBlock:
-    """Stands for the ``forward`` of a block."""
+    """
+    Stands for the ``forward`` of a block.
 
-    def __init__(self, block: Block, attend: 'NormedAttention') -> None:
+    The sum that it returns is normed in the same pass for the block ``behind`` it, which takes
+    that if the very sum comes in, whatever is made of it on the way.
+    """
+
+    def __init__(
+        self, block: Block, attend: 'NormedAttention', behind: 'FusedBlock | None' = None
+    ) -> None:
         """Take the block, whose weights are used where they are, and what attends for all."""
         self._block, self._attention, self._attend = block, block.attn, attend
+        self._behind = behind
+        self._given: tuple[Tensor, Tensor] | None = None  # a sum, held so it stays one, normed
         self._dtype = block.attn.qkv.weight.dtype
         self._is_normed = isinstance(block.attn.q_norm, LayerNorm)
         self._is_bounded = is_bounded(block.attn, self._dtype)
@@ -54,11 +63,25 @@ class FusedBlock:
         block = self._block
         x = x.contiguous()
         with torch.cuda.device_of(x):  # Triton launches on the current device
-            _, normed = add_norm(x, None, None, block.norm1, self._dtype)
-            mixed = self._mix(normed, rope, rows)
+            mixed = self._mix(self._normed(x), rope, rows)
             x = x if rows is None else x[:, rows]
             x, normed = add_norm(x, mixed, block.ls1.gamma, block.norm2, self._dtype)
-            return add(x, self._mlp(block.mlp, normed), block.ls2.gamma)
+            branch, gain = self._mlp(block.mlp, normed), block.ls2.gamma
+            if self._behind is None or rows is not None:
+                return add(x, branch, gain)
+            self._behind._given = add_norm(
+                x, branch, gain, self._behind._block.norm1, self._behind._dtype
+            )
+            return self._behind._given[0]
+
+    def _normed(self, x: Tensor) -> Tensor:
+        """(M, T, C) -> same, normed, in the dtype of the weights."""
+        given, self._given = self._given, None
+        if given is not None:
+            total, normed = given
+            if total.data_ptr() == x.data_ptr() and total.numel() == x.numel():
+                return normed.view(x.shape)
+        return add_norm(x, None, None, self._block.norm1, self._dtype)[1]
 
     def _mix(self, x: Tensor, rope: Rope | None, rows: Tensor | None) -> Tensor:
         """(M, T, C), normed -> (M, T or R, C); see ``Attention``."""

@@ -1,5 +1,6 @@
 """The fused kernels compute what the plain modules do; Triton interprets them where no GPU is."""
 
+import copy
 from importlib.util import find_spec
 import math
 
@@ -19,7 +20,7 @@ from da3_ros.model.bounded_attention import (  # noqa: E402
     TILINGS,
     worst_case_bits,
 )
-from da3_ros.model.fused import FusedBlock, NormedAttention  # noqa: E402
+from da3_ros.model.fused import fuse_blocks, FusedBlock, NormedAttention  # noqa: E402
 from da3_ros.model.kernels import add, add_norm, gate, norm_rotate  # noqa: E402
 from da3_ros.model.layers import Attention, Block, LayerNorm, Mlp, rotate, SwiGlu  # noqa: E402
 from da3_ros.model.tables import global_rope, local_rope  # noqa: E402
@@ -174,3 +175,31 @@ def test_block(qk_norm: bool, ffn: type, rows: list[int] | None, dtype: torch.dt
         got = fused(x, angles, rows)
         assert got.dtype == torch.float32
         torch.testing.assert_close(got, expected, rtol=tolerance, atol=tolerance)
+
+
+def test_a_sum_is_normed_once_for_the_block_behind() -> None:
+    """And nothing else is taken for that sum."""
+    blocks = nn.Sequential(
+        *(Block(128, 2, Mlp(128, 256), norm_eps=1e-6, qk_norm=True) for _ in range(3))
+    )
+    blocks = blocks.to(DEVICE).eval().requires_grad_(False)
+    for parameter in blocks.parameters():
+        parameter.normal_(std=0.25)
+    plain = copy.deepcopy(blocks)
+    for block in (*blocks, *plain):
+        for module in block.modules():
+            if isinstance(module, nn.Linear):
+                module.half()
+    fuse_blocks(blocks)
+    x, rope, other = randn(2, 7, 128), local_rope(2, 3, 64, DEVICE), randn(2, 7, 128)
+    first = blocks[0](x, rope)
+    assert blocks[1].forward._given is not None
+    for given in (first, other):  # the second is not what block 0 returned
+        expected = plain[1](given.flatten(0, 1)[None], global_rope(2, 6, 64, DEVICE))
+        got = blocks[1](given.flatten(0, 1)[None], global_rope(2, 6, 64, DEVICE))
+        assert blocks[1].forward._given is None
+        torch.testing.assert_close(got, expected, rtol=3e-2, atol=3e-2)
+    last = blocks[2](got, global_rope(2, 6, 64, DEVICE))
+    torch.testing.assert_close(
+        last, plain[2](got, global_rope(2, 6, 64, DEVICE)), rtol=3e-2, atol=3e-2
+    )
