@@ -209,7 +209,7 @@ def test_nonsense_closes_the_connection_with_a_reason(text: str | bytes, served:
     assert served.get('/')[0] == 200, 'others are not concerned'
 
 
-def test_a_packet_that_cannot_be_made_closes_the_connection_with_the_reason(
+def test_a_packet_that_cannot_be_made_closes_the_connection(
     served: Served,
 ) -> None:
     def broken() -> bytes:
