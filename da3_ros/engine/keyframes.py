@@ -12,10 +12,10 @@ from da3_ros.engine.frame import KeyframePose
 from da3_ros.engine.preprocess import normalise
 from da3_ros.engine.rig_pose import RigSeat
 from da3_ros.engine.runner import WindowView
-from da3_ros.geometry.rays import pixel_grid, rays_through, thinned
+from da3_ros.engine.sight import look, Looks
+from da3_ros.geometry.rays import pixel_grid, rays_through, sampled
 from da3_ros.geometry.transforms import (
     blend,
-    invert,
     pose_from_quaternion,
     quaternion_xyzw,
     Sim3,
@@ -56,16 +56,6 @@ class Keyframe:
     size: float = 1.0
     seat: RigSeat | None = None
 
-    def refine_pose(self, map_from_camera: np.ndarray) -> None:
-        """
-        Take one more look at where this view is into the running average.
-
-        Averaging what each window says anew is what keeps a map of short windows from drifting.
-        """
-        self.observations += 1
-        weight = 1.0 / min(self.observations, MAX_OBSERVATIONS)
-        self.map_from_camera = blend(self.map_from_camera, map_from_camera, weight)
-
     def refine_depth(self, depth: torch.Tensor, confidence: torch.Tensor) -> None:
         """
         Take one more look at this view's depth, already in map units, into the running average.
@@ -74,7 +64,7 @@ class Keyframe:
         """
         collected = self.weight + confidence
         refined = self.depth * (depth / self.depth) ** (confidence / collected)
-        seen = torch.isfinite(depth) & (depth > 0)
+        seen = (depth > 0) & (depth < torch.inf)
         self.depth = torch.where(seen, refined, self.depth)
         limited = torch.minimum(collected, MAX_OBSERVATIONS * confidence)
         self.weight = torch.where(seen, limited, self.weight)
@@ -122,6 +112,21 @@ class Keyframe:
             self.weight = self.weight.float().to(device)
 
 
+def refine_poses(keyframes: Sequence[Keyframe], map_from_camera: np.ndarray) -> None:
+    """
+    Take one more look at where K views are, poses (K, 4, 4), into their running averages.
+
+    Averaging what each window says anew is what keeps a map of short windows from drifting.
+    """
+    for keyframe in keyframes:
+        keyframe.observations += 1
+    weights = np.array([1.0 / min(k.observations, MAX_OBSERVATIONS) for k in keyframes])
+    before = np.stack([keyframe.map_from_camera for keyframe in keyframes])
+    blended = blend(before, map_from_camera, weights)
+    for keyframe, pose in zip(keyframes, blended, strict=True):
+        keyframe.map_from_camera = pose
+
+
 @dataclass(frozen=True)
 class Covisibility:
     """How two views of the same place relate: shared share of the first, and median parallax."""
@@ -131,9 +136,13 @@ class Covisibility:
 
 
 def sample_points(depth: torch.Tensor, intrinsics: np.ndarray, count: int) -> torch.Tensor:
-    """Return about ``count`` points (N, 3) of a depth image (H, W), on a grid, valid ones only."""
-    u, v = pixel_grid(*depth.shape, count, depth.device)
-    points = rays_through(u, v, intrinsics) * depth[v, u, None]
+    """
+    Return about ``count`` points (N, 3) of a depth image (H, W), on a grid, valid ones only.
+
+    They are on the CPU.
+    """
+    rays = rays_through(*pixel_grid(*depth.shape, count), intrinsics)
+    points = rays * sampled(depth, count)[:, None]
     return points[torch.isfinite(points).all(dim=1) & (points[:, 2] > 0)]
 
 
@@ -143,47 +152,48 @@ def overlap_points(
     """
     Return the points (N, 3) in the map that stand for a view when overlaps are measured.
 
-    They are on a grid, and NaN where depth (H, W) is missing.
+    They are on a grid, on the CPU, and NaN where depth (H, W) is missing.
     """
-    u, v = pixel_grid(*depth.shape, _OVERLAP_SAMPLES, depth.device)
-    seen = thinned(depth, _OVERLAP_SAMPLES).reshape(-1, 1).float()  # archived ones are halves
-    seen = torch.where(torch.isfinite(seen) & (seen > 0), seen, torch.nan)
+    seen = sampled(depth, _OVERLAP_SAMPLES)[:, None]
+    seen = torch.where((seen > 0) & (seen < torch.inf), seen, torch.nan)
+    rays = rays_through(*pixel_grid(*depth.shape, _OVERLAP_SAMPLES), intrinsics)
     matrix = seen.new_tensor(map_from_camera)
-    return seen * rays_through(u, v, intrinsics) @ matrix[:3, :3].T + matrix[:3, 3]
+    return seen * rays @ matrix[:3, :3].T + matrix[:3, 3]
+
+
+def looks(points_in_map: torch.Tensor, keyframes: Sequence[Keyframe]) -> Looks:
+    """Return what keyframes, one or more and all of one size, see of points (N, 3)."""
+    return look(
+        points_in_map,
+        np.stack([keyframe.map_from_camera for keyframe in keyframes]),
+        np.stack([keyframe.intrinsics for keyframe in keyframes]),
+        [keyframe.depth for keyframe in keyframes],
+    )
 
 
 def covisibilities(
-    points_in_map: torch.Tensor, map_from_camera: np.ndarray, keyframes: Sequence[Keyframe]
+    points_in_map: torch.Tensor,
+    map_from_camera: np.ndarray,
+    keyframes: Sequence[Keyframe],
+    seen_by: Looks | None = None,
 ) -> list[Covisibility]:
     """
     Return how much of a view's points (N, 3) each keyframe sees, and the parallax between them.
 
     A point counts as seen when it falls into the keyframe's image and is not hidden behind what
-    the keyframe sees there; points that are NaN don't count at all. All keyframes are of one size.
+    the keyframe sees there; points that are NaN don't count at all. ``seen_by`` is what ``looks``
+    says of them, if that is known.
     """
     if not keyframes:
         return []
-    poses = np.stack([keyframe.map_from_camera for keyframe in keyframes])
-    image_from_map = (
-        np.stack([keyframe.intrinsics for keyframe in keyframes]) @ invert(poses)[:, :3]
-    )
-    centres = poses[:, :3, 3:] - map_from_camera[:3, 3:]
-    # One upload for all, and one download in the end: each wait for a device costs.
-    uploaded = points_in_map.new_tensor(np.concatenate([image_from_map, centres], axis=2))
-    centre = points_in_map.new_tensor(map_from_camera[:3, 3])
-    height, width = keyframes[0].depth.shape
-    image = points_in_map @ uploaded[:, :, :3].mT + uploaded[:, None, :, 3]  # (K, N, 3)
-    z = image[..., 2]
-    u, v = (image[..., :2] / z.clamp_min(1e-9)[..., None]).round().unbind(dim=2)
-    inside = (z > 0) & (u >= 0) & (u < width) & (v >= 0) & (v < height)
-    at = torch.where(inside, v * width + u, 0.0).long()
-    depths = [k.depth for k in keyframes]  # archived ones are elsewhere, in another precision
-    surfaces = [d.take(i.to(d.device)).to(z) for d, i in zip(depths, at, strict=True)]
-    seen = inside & (z < _OCCLUSION * torch.stack(surfaces))
-    here = (points_in_map - centre).expand_as(image)
-    there = here - uploaded[:, None, :, 4]
+    found = seen_by or looks(points_in_map, keyframes)
+    seen = found.inside & (found.z < _OCCLUSION * found.surface)
+    centres = np.stack([map_from_camera[:3, 3], *(k.map_from_camera[:3, 3] for k in keyframes)])
+    centres = points_in_map.new_tensor(centres)[:, None]
+    here, there = points_in_map - centres[:1], points_in_map - centres[1:]  # (1 or K, N, 3)
     # atan2 of cross and dot keeps small angles exact, where acos would lose them.
-    angle = torch.atan2(torch.linalg.cross(here, there).norm(dim=2), (here * there).sum(dim=2))
+    across = torch.linalg.cross(here.expand_as(there), there)
+    angle = torch.atan2(across.norm(dim=2), (here * there).sum(dim=2))
     parallax = torch.where(seen, angle, torch.nan).nanmedian(dim=1).values.rad2deg()
     count = torch.isfinite(points_in_map[:, 2]).sum().clamp_min(1)
     table = torch.stack([seen.sum(dim=1) / count, parallax.nan_to_num(180.0)], dim=1)

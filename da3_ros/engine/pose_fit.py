@@ -152,16 +152,15 @@ def most_agreed(
     scale: float,
 ) -> Sim3:
     """Return the gauge in which one keyframe is right and the others are least wrong in sum."""
-    gauges = []
-    for in_window, in_map in zip(window_from_camera, map_from_camera, strict=True):
-        rotation = in_map[:3, :3] @ in_window[:3, :3].T
-        translation = in_map[:3, 3] - scale * rotation @ in_window[:3, 3]
-        gauges.append(Sim3(scale, rotation, translation))
-    costs = [
-        weights @ np.sqrt(squared_errors(gauge, window_from_camera, map_from_camera, sigma))
-        for gauge in gauges
-    ]
-    return gauges[int(np.argmin(costs))]
+    rotations = map_from_camera[:, :3, :3] @ np.swapaxes(window_from_camera[:, :3, :3], 1, 2)
+    turned = rotations[:, None] @ window_from_camera[:, :3]  # (K, K, 3, 4): each by each gauge
+    turned[..., 3] *= scale
+    own = np.arange(len(turned))
+    translations = map_from_camera[:, :3, 3] - turned[own, own, :, 3]
+    turned[..., 3] += translations[:, None]
+    costs = np.sqrt(_in_variances(turned - map_from_camera[:, :3], sigma)) @ weights
+    best = int(np.argmin(costs))
+    return Sim3(scale, rotations[best], translations[best])
 
 
 def squared_errors(
@@ -169,9 +168,15 @@ def squared_errors(
 ) -> np.ndarray:
     """Return the mean of the squared errors (K,) of each pose's six coordinates, in variances."""
     placed = gauge.apply_to_pose(window_from_camera)
-    errors = ((placed - map_from_camera)[:, :3] ** 2).sum(axis=1)  # (K, 4)
+    return _in_variances((placed - map_from_camera)[:, :3], sigma)
+
+
+def _in_variances(differences: np.ndarray, sigma: np.ndarray) -> np.ndarray:
+    """Return the mean of the squared errors (...) of differences of poses (..., 3, 4)."""
+    errors = (differences**2).sum(axis=-2)  # (..., 4)
     # Half the squared chord between rotations is the squared angle, as long as that is small.
-    return (errors[:, 3] / sigma[0] ** 2 + 0.5 * errors[:, :3].sum(axis=1) / sigma[1] ** 2) / 6.0
+    turned = 0.5 * errors[..., :3].sum(axis=-1)
+    return (errors[..., 3] / sigma[0] ** 2 + turned / sigma[1] ** 2) / 6.0
 
 
 def agreements(errors: np.ndarray, votes: np.ndarray, max_usual: float = np.inf) -> np.ndarray:
@@ -217,7 +222,7 @@ def joint_rotation(
     )
     distances = scale * (target.T * weights) @ source
     u, _, vt = np.linalg.svd(0.5 * directions / sigma[1] ** 2 + distances / sigma[0] ** 2)
-    return (u * [1.0, 1.0, np.sign(np.linalg.det(u) * np.linalg.det(vt))]) @ vt
+    return (u * [1.0, 1.0, np.sign(np.linalg.det(u @ vt))]) @ vt
 
 
 def skew(vectors: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ Shapes: K keyframes, S pixels of each.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from da3_ros.engine.keyframes import Keyframe
+from da3_ros.engine.keyframes import Keyframe, refine_poses
 from da3_ros.engine.pose_fit import fit_poses, PoseFit
 from da3_ros.engine.runner import WindowPrediction
 from da3_ros.errors import RegistrationError
@@ -141,14 +141,12 @@ def refine(
     Those that the window put elsewhere than the others do not: it has not recognised them.
     """
     map_from_window = registration.map_from_window
-    for slot, keyframe in enumerate(known):
-        if registration.fit.agreement[slot] < _MIN_AGREEMENT:
-            continue
-        keyframe.refine_pose(map_from_window.apply_to_pose(prediction.window_from_camera[slot]))
-        if registration.has_depth[slot]:
-            keyframe.refine_depth(
-                map_from_window.scale * prediction.depth[slot], prediction.confidence[slot]
-            )
+    agreeing = np.flatnonzero(registration.fit.agreement >= _MIN_AGREEMENT)
+    poses = map_from_window.apply_to_pose(prediction.window_from_camera[agreeing])
+    refine_poses([known[slot] for slot in agreeing], poses)
+    for slot in agreeing[registration.has_depth[agreeing]]:
+        depth = map_from_window.scale * prediction.depth[slot]
+        known[slot].refine_depth(depth, prediction.confidence[slot])
 
 
 def check_finite(prediction: WindowPrediction) -> None:
@@ -171,9 +169,9 @@ def _sample(prediction: WindowPrediction, shared: Sequence[tuple[int, Keyframe]]
     valid = torch.isfinite(depth) & (depth > 0) & torch.isfinite(map_depth) & (map_depth > 0)
     # The network's confidence is 1 + exp(.): what it adds to 1 is what it knows.
     weights = torch.where(valid, (confidence - 1.0).clamp_min(1e-3), 0.0)
-    u, v = pixel_grid(*maps[0].shape, _SAMPLES, sampled.device)
-    rays = [rays_through(u, v, keyframe.intrinsics) for _, keyframe in shared]
-    return _Samples(map_depth, depth, weights, torch.stack(rays).float())
+    intrinsics = np.stack([keyframe.intrinsics for _, keyframe in shared])
+    rays = rays_through(*pixel_grid(*maps[0].shape, _SAMPLES), intrinsics)
+    return _Samples(map_depth, depth, weights, rays)
 
 
 def _confidence(weights: torch.Tensor, has_depth: np.ndarray) -> np.ndarray:

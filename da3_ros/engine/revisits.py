@@ -20,7 +20,7 @@ from da3_ros.engine.runner import WindowPrediction
 from da3_ros.engine.scale.depths import median_depth
 from da3_ros.engine.sight import certainty, sight
 from da3_ros.geometry.alignment import robust_location, transformed
-from da3_ros.geometry.rays import pixel_grid
+from da3_ros.geometry.rays import sampled
 from da3_ros.geometry.transforms import mean_pose, rotation_angle_deg, Sim3
 import numpy as np
 import torch
@@ -185,12 +185,11 @@ def _look(
     map_from_window = registration.map_from_window
     pose = map_from_window.apply_to_pose(prediction.window_from_camera[slot])
     depth = map_from_window.scale * prediction.depth[slot]
-    u, v = pixel_grid(*depth.shape, _SAMPLES, depth.device)
-    ratio = (depth[v, u] / keyframe.depth[v, u]).log()
+    ratio = (sampled(depth, _SAMPLES) / sampled(keyframe.depth, _SAMPLES)).log()
     valid = torch.isfinite(ratio)
     if int(valid.sum()) < _SAMPLES // 10:
         return Look(Sim3.identity(), False)
-    weights = (prediction.confidence[slot, v, u] - 1.0).clamp_min(1e-3)
+    weights = (sampled(prediction.confidence[slot], _SAMPLES) - 1.0).clamp_min(1e-3)
     log_scale, spread = robust_location(ratio[valid].double(), weights[valid].double())
     now = Sim3.from_rigid(pose, float(log_scale.exp()))
     now_from_then = now @ Sim3.from_rigid(keyframe.map_from_camera).inverse()

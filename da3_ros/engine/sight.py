@@ -1,12 +1,15 @@
 """
 Whether two views see the same surfaces where they say they do, and how sure they are of them.
 
-Shapes: N points, H W network image.
+What is looked at is few points, so it is on the CPU; depth images stay where they are.
+
+Shapes: K views, N points, H W network image.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from da3_ros.geometry.rays import pixel_grid
+from da3_ros.geometry.rays import sampled
 from da3_ros.geometry.transforms import invert
 import numpy as np
 import torch
@@ -32,6 +35,29 @@ class Sight:
     agreeing: float
 
 
+@dataclass(frozen=True)
+class Looks:
+    """
+    What K views see of N points, on the CPU.
+
+    ``z`` (K, N) is the depth of each in each view, ``inside`` (K, N) tells which are in the image,
+    and ``surface`` (K, N) is the depth that the view has there, of no meaning elsewhere.
+    """
+
+    z: torch.Tensor
+    inside: torch.Tensor
+    surface: torch.Tensor
+
+    def sight(self, view: int, every: int = 1) -> Sight:
+        """Return what a view sees of every so-manieth point."""
+        z, inside, surface = (x[view, ::every] for x in (self.z, self.inside, self.surface))
+        compared = inside & (surface > 0) & (surface < torch.inf)
+        agrees = compared & ((z.clamp_min(_LEAST_DEPTH) / surface).log().abs() < _SAME_SURFACE)
+        there = torch.isfinite(z)
+        counts = torch.stack([inside, compared, agrees, there]).sum(dim=1).tolist()
+        return Sight(counts[0] / max(counts[3], 1), counts[2] / max(counts[1], 1))
+
+
 def certainty(confidence: torch.Tensor) -> float:
     """
     Return what the confidence (H, W) of the surest tenth of a view adds to 1, at least.
@@ -40,8 +66,7 @@ def certainty(confidence: torch.Tensor) -> float:
     an image: its median says nothing. That of the surest pixels collapses when the network finds
     nothing in a view that goes with the others.
     """
-    u, v = pixel_grid(*confidence.shape, _SAMPLES, confidence.device)
-    return float(confidence[v, u].nanquantile(_SUREST)) - 1.0
+    return float(sampled(confidence, _SAMPLES).nanquantile(_SUREST)) - 1.0
 
 
 def sight(
@@ -56,33 +81,37 @@ def sight(
     ``points`` (N, 3) are in the world; lengths of both in the same unit. Those that are NaN don't
     count, and pixels without depth neither agree nor disagree.
     """
-    if len(points) == 0:
-        return Sight(0.0, 0.0)
-    z, inside, surface = looked_up(points, world_from_camera, intrinsics, depth)
-    compared = inside & torch.isfinite(surface) & (surface > 0)
-    agrees = compared & ((z.clamp_min(_LEAST_DEPTH) / surface).log().abs() < _SAME_SURFACE)
-    there = torch.isfinite(z)
-    counts = torch.stack([x.sum() for x in (inside, compared, agrees, there)]).tolist()
-    return Sight(counts[0] / max(counts[3], 1), counts[2] / max(counts[1], 1))
+    return look(points, world_from_camera[None], intrinsics[None], [depth]).sight(0)
 
 
-def looked_up(
+def look(
     points: torch.Tensor,
     world_from_camera: np.ndarray,
     intrinsics: np.ndarray,
-    depth: torch.Tensor,
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    depths: Sequence[torch.Tensor],
+) -> Looks:
     """
-    Return the depth (N,) of points (N, 3), which of them are in the image, and what is seen there.
+    Look ``points`` (N, 3) up in views at (K, 4, 4), with K (K, 3, 3) and depths (H, W), K of them.
 
-    What a view with ``depth`` (H, W) sees is of no meaning where a point is not in its image.
+    All depths are of one size, lengths in one unit. Points that are NaN are in no image.
     """
-    height, width = depth.shape
-    camera_from_world = points.new_tensor(invert(world_from_camera))
-    in_camera = points @ camera_from_world[:3, :3].T + camera_from_world[:3, 3]
-    x, y, z = in_camera.unbind(1)
-    k, ahead = intrinsics, z.clamp_min(_LEAST_DEPTH)
-    u = (k[0, 0] * x / ahead + k[0, 2]).round().clamp(-1, width).long()
-    v = (k[1, 1] * y / ahead + k[1, 2]).round().clamp(-1, height).long()
+    height, width = depths[0].shape
+    image_from_world = points.new_tensor(intrinsics @ invert(world_from_camera)[:, :3])
+    image = points @ image_from_world[:, :, :3].mT + image_from_world[:, None, :, 3]  # (K, N, 3)
+    z = image[..., 2]
+    u, v = (image[..., :2] / z.clamp_min(_LEAST_DEPTH)[..., None]).round().unbind(dim=2)
     inside = (z > 0) & (u >= 0) & (u < width) & (v >= 0) & (v < height)
-    return z, inside, depth[v.clamp(0, height - 1), u.clamp(0, width - 1)].to(z.dtype)
+    at = torch.where(inside, v * width + u, 0.0).long()
+    return Looks(z, inside, _taken(depths, at).to(z))
+
+
+def _taken(images: Sequence[torch.Tensor], at: torch.Tensor) -> torch.Tensor:
+    """Return pixels (K, N), ``at`` so many from the first one, of images, one of each row."""
+    # Archived ones are on the CPU. From a device: one upload for all, and one download.
+    device = next((image.device for image in images if not image.is_cpu), at.device)
+    there = at.to(device)
+    taken = [
+        image.take(row if image.is_cpu else row_there).to(device, torch.float32)
+        for image, row, row_there in zip(images, at, there, strict=True)
+    ]
+    return torch.stack(taken).cpu()

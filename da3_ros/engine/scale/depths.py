@@ -5,7 +5,7 @@ import math
 
 from da3_ros.engine.scale.estimate import combine
 from da3_ros.geometry.alignment import MAD_TO_SIGMA, weighted_median
-from da3_ros.geometry.rays import pixel_grid
+from da3_ros.geometry.rays import sampled
 import torch
 
 # Pixels that the median depth is taken over.
@@ -27,8 +27,7 @@ class DepthRatio:
 
 def median_depth(depth: torch.Tensor) -> float:
     """Return the median of the valid pixels of a depth image (H, W); 0 if there are none."""
-    u, v = pixel_grid(*depth.shape, _SAMPLES, depth.device)
-    samples = depth[v, u].float()
+    samples = sampled(depth, _SAMPLES)
     valid = samples[torch.isfinite(samples) & (samples > 0)]
     return float(valid.median()) if len(valid) else 0.0
 
