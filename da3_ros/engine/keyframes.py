@@ -13,7 +13,7 @@ from da3_ros.engine.preprocess import normalise
 from da3_ros.engine.rig_pose import RigSeat
 from da3_ros.engine.runner import WindowView
 from da3_ros.engine.sight import look, Looks
-from da3_ros.geometry.rays import pixel_grid, rays_through, sampled
+from da3_ros.geometry.rays import sampled, sampled_rays
 from da3_ros.geometry.transforms import (
     blend,
     pose_from_quaternion,
@@ -135,33 +135,29 @@ class Covisibility:
     parallax_deg: float
 
 
-def sample_points(depth: torch.Tensor, intrinsics: np.ndarray, count: int) -> torch.Tensor:
-    """
-    Return about ``count`` points (N, 3) of a depth image (H, W), on a grid, valid ones only.
-
-    They are on the CPU.
-    """
-    rays = rays_through(*pixel_grid(*depth.shape, count), intrinsics)
-    points = rays * sampled(depth, count)[:, None]
-    return points[torch.isfinite(points).all(dim=1) & (points[:, 2] > 0)]
+def sample_points(depth: torch.Tensor, intrinsics: np.ndarray, count: int) -> np.ndarray:
+    """Return about ``count`` points (N, 3) of a depth image (H, W), on a grid, valid ones only."""
+    z = sampled(depth, count)
+    rays = sampled_rays(*depth.shape, count, intrinsics)
+    valid = (z > 0) & (z < np.inf)
+    return rays[valid] * z[valid, None]
 
 
 def overlap_points(
     depth: torch.Tensor, intrinsics: np.ndarray, map_from_camera: np.ndarray
-) -> torch.Tensor:
+) -> np.ndarray:
     """
     Return the points (N, 3) in the map that stand for a view when overlaps are measured.
 
-    They are on a grid, on the CPU, and NaN where depth (H, W) is missing.
+    They are on a grid, and NaN where depth (H, W) is missing.
     """
-    seen = sampled(depth, _OVERLAP_SAMPLES)[:, None]
-    seen = torch.where((seen > 0) & (seen < torch.inf), seen, torch.nan)
-    rays = rays_through(*pixel_grid(*depth.shape, _OVERLAP_SAMPLES), intrinsics)
-    matrix = seen.new_tensor(map_from_camera)
-    return seen * rays @ matrix[:3, :3].T + matrix[:3, 3]
+    z = sampled(depth, _OVERLAP_SAMPLES)
+    z = np.where((z > 0) & (z < np.inf), z, np.nan)
+    points = z[:, None] * sampled_rays(*depth.shape, _OVERLAP_SAMPLES, intrinsics)
+    return points @ map_from_camera[:3, :3].T + map_from_camera[:3, 3]
 
 
-def looks(points_in_map: torch.Tensor, keyframes: Sequence[Keyframe]) -> Looks:
+def looks(points_in_map: np.ndarray, keyframes: Sequence[Keyframe]) -> Looks:
     """Return what keyframes, one or more and all of one size, see of points (N, 3)."""
     return look(
         points_in_map,
@@ -172,7 +168,7 @@ def looks(points_in_map: torch.Tensor, keyframes: Sequence[Keyframe]) -> Looks:
 
 
 def covisibilities(
-    points_in_map: torch.Tensor,
+    points_in_map: np.ndarray,
     map_from_camera: np.ndarray,
     keyframes: Sequence[Keyframe],
     seen_by: Looks | None = None,
@@ -186,18 +182,22 @@ def covisibilities(
     """
     if not keyframes:
         return []
-    found = seen_by or looks(points_in_map, keyframes)
-    seen = found.inside & (found.z < _OCCLUSION * found.surface)
-    centres = np.stack([map_from_camera[:3, 3], *(k.map_from_camera[:3, 3] for k in keyframes)])
-    centres = points_in_map.new_tensor(centres)[:, None]
-    here, there = points_in_map - centres[:1], points_in_map - centres[1:]  # (1 or K, N, 3)
-    # atan2 of cross and dot keeps small angles exact, where acos would lose them.
-    across = torch.linalg.cross(here.expand_as(there), there)
-    angle = torch.atan2(across.norm(dim=2), (here * there).sum(dim=2))
-    parallax = torch.where(seen, angle, torch.nan).nanmedian(dim=1).values.rad2deg()
-    count = torch.isfinite(points_in_map[:, 2]).sum().clamp_min(1)
-    table = torch.stack([seen.sum(dim=1) / count, parallax.nan_to_num(180.0)], dim=1)
-    return [Covisibility(*row) for row in table.tolist()]
+    seen_by = seen_by or looks(points_in_map, keyframes)
+    seen = seen_by.inside & (seen_by.z < _OCCLUSION * seen_by.surface)
+    here = (points_in_map - map_from_camera[:3, 3]).T  # (3, N)
+    centres = np.stack([keyframe.map_from_camera[:3, 3] for keyframe in keyframes])
+    there = points_in_map.T - centres[:, :, None]  # (K, 3, N)
+    squares = np.sum(here**2, axis=0) * np.sum(there**2, axis=1)
+    cosines = np.sum(here * there, axis=1) / np.sqrt(squares)
+    count = max(np.count_nonzero(np.isfinite(points_in_map[:, 2])), 1)
+    found = []
+    for cosine, is_seen in zip(cosines, seen, strict=True):
+        of_seen = np.sort(cosine[is_seen])
+        # The lower of two middle angles, so the upper of two cosines.
+        middle = of_seen[len(of_seen) // 2] if len(of_seen) else -1.0
+        parallax = np.degrees(np.arccos(min(middle, 1.0)))
+        found.append(Covisibility(len(of_seen) / count, float(parallax)))
+    return found
 
 
 class KeyframeRule:

@@ -153,12 +153,10 @@ def most_agreed(
 ) -> Sim3:
     """Return the gauge in which one keyframe is right and the others are least wrong in sum."""
     rotations = map_from_camera[:, :3, :3] @ np.swapaxes(window_from_camera[:, :3, :3], 1, 2)
-    turned = rotations[:, None] @ window_from_camera[:, :3]  # (K, K, 3, 4): each by each gauge
-    turned[..., 3] *= scale
-    own = np.arange(len(turned))
-    translations = map_from_camera[:, :3, 3] - turned[own, own, :, 3]
-    turned[..., 3] += translations[:, None]
-    costs = np.sqrt(_in_variances(turned - map_from_camera[:, :3], sigma)) @ weights
+    turned = (rotations @ window_from_camera[:, :3, 3:])[..., 0]
+    translations = map_from_camera[:, :3, 3] - scale * turned
+    each = Sim3(scale, rotations[:, None], translations[:, None])  # (K, 1), for (K, K) errors
+    costs = np.sqrt(squared_errors(each, window_from_camera, map_from_camera, sigma)) @ weights
     best = int(np.argmin(costs))
     return Sim3(scale, rotations[best], translations[best])
 
@@ -167,16 +165,12 @@ def squared_errors(
     gauge: Sim3, window_from_camera: np.ndarray, map_from_camera: np.ndarray, sigma: np.ndarray
 ) -> np.ndarray:
     """Return the mean of the squared errors (K,) of each pose's six coordinates, in variances."""
-    placed = gauge.apply_to_pose(window_from_camera)
-    return _in_variances((placed - map_from_camera)[:, :3], sigma)
-
-
-def _in_variances(differences: np.ndarray, sigma: np.ndarray) -> np.ndarray:
-    """Return the mean of the squared errors (...) of differences of poses (..., 3, 4)."""
-    errors = (differences**2).sum(axis=-2)  # (..., 4)
+    errors = gauge.rotation @ window_from_camera[:, :3]  # (K, 3, 4)
+    errors[..., 3] = gauge.scale * errors[..., 3] + gauge.translation
+    errors -= map_from_camera[:, :3]
     # Half the squared chord between rotations is the squared angle, as long as that is small.
-    turned = 0.5 * errors[..., :3].sum(axis=-1)
-    return (errors[..., 3] / sigma[0] ** 2 + turned / sigma[1] ** 2) / 6.0
+    per_square = np.array([0.5, 0.5, 0.5, 1.0]) / (6.0 * sigma[[1, 1, 1, 0]] ** 2)
+    return np.sum(errors**2, axis=-2) @ per_square
 
 
 def agreements(errors: np.ndarray, votes: np.ndarray, max_usual: float = np.inf) -> np.ndarray:

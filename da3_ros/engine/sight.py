@@ -1,7 +1,7 @@
 """
 Whether two views see the same surfaces where they say they do, and how sure they are of them.
 
-What is looked at is few points, so it is on the CPU; depth images stay where they are.
+What is looked at is few points, so they are NumPy's; depth images stay on their device.
 
 Shapes: K views, N points, H W network image.
 """
@@ -38,24 +38,23 @@ class Sight:
 @dataclass(frozen=True)
 class Looks:
     """
-    What K views see of N points, on the CPU.
+    What K views see of N points.
 
     ``z`` (K, N) is the depth of each in each view, ``inside`` (K, N) tells which are in the image,
     and ``surface`` (K, N) is the depth that the view has there, of no meaning elsewhere.
     """
 
-    z: torch.Tensor
-    inside: torch.Tensor
-    surface: torch.Tensor
+    z: np.ndarray
+    inside: np.ndarray
+    surface: np.ndarray
 
     def sight(self, view: int, every: int = 1) -> Sight:
         """Return what a view sees of every so-manieth point."""
         z, inside, surface = (x[view, ::every] for x in (self.z, self.inside, self.surface))
-        compared = inside & (surface > 0) & (surface < torch.inf)
-        agrees = compared & ((z.clamp_min(_LEAST_DEPTH) / surface).log().abs() < _SAME_SURFACE)
-        there = torch.isfinite(z)
-        counts = torch.stack([inside, compared, agrees, there]).sum(dim=1).tolist()
-        return Sight(counts[0] / max(counts[3], 1), counts[2] / max(counts[1], 1))
+        compared = inside & (surface > 0) & (surface < np.inf)
+        agrees = np.abs(np.log(z[compared] / surface[compared])) < _SAME_SURFACE
+        share = float(agrees.mean()) if len(agrees) else 0.0
+        return Sight(float(inside.sum() / max(np.isfinite(z).sum(), 1)), share)
 
 
 def certainty(confidence: torch.Tensor) -> float:
@@ -66,11 +65,11 @@ def certainty(confidence: torch.Tensor) -> float:
     an image: its median says nothing. That of the surest pixels collapses when the network finds
     nothing in a view that goes with the others.
     """
-    return float(sampled(confidence, _SAMPLES).nanquantile(_SUREST)) - 1.0
+    return float(np.nanquantile(sampled(confidence, _SAMPLES), _SUREST)) - 1.0
 
 
 def sight(
-    points: torch.Tensor,
+    points: np.ndarray,
     world_from_camera: np.ndarray,
     intrinsics: np.ndarray,
     depth: torch.Tensor,
@@ -85,7 +84,7 @@ def sight(
 
 
 def look(
-    points: torch.Tensor,
+    points: np.ndarray,
     world_from_camera: np.ndarray,
     intrinsics: np.ndarray,
     depths: Sequence[torch.Tensor],
@@ -96,17 +95,17 @@ def look(
     All depths are of one size, lengths in one unit. Points that are NaN are in no image.
     """
     height, width = depths[0].shape
-    image_from_world = points.new_tensor(intrinsics @ invert(world_from_camera)[:, :3])
-    image = points @ image_from_world[:, :, :3].mT + image_from_world[:, None, :, 3]  # (K, N, 3)
-    z = image[..., 2]
-    u, v = (image[..., :2] / z.clamp_min(_LEAST_DEPTH)[..., None]).round().unbind(dim=2)
+    image_from_world = intrinsics @ invert(world_from_camera)[:, :3]
+    image = image_from_world[:, :, :3] @ points.T + image_from_world[:, :, 3:]  # (K, 3, N)
+    z = image[:, 2]
+    u, v = np.rint(image[:, :2] / np.maximum(z, _LEAST_DEPTH)[:, None]).swapaxes(0, 1)
     inside = (z > 0) & (u >= 0) & (u < width) & (v >= 0) & (v < height)
-    at = torch.where(inside, v * width + u, 0.0).long()
-    return Looks(z, inside, _taken(depths, at).to(z))
+    at = np.where(inside, v * width + u, 0.0).astype(np.int64)
+    return Looks(z, inside, _taken(depths, torch.from_numpy(at)))
 
 
-def _taken(images: Sequence[torch.Tensor], at: torch.Tensor) -> torch.Tensor:
-    """Return pixels (K, N), ``at`` so many from the first one, of images, one of each row."""
+def _taken(images: Sequence[torch.Tensor], at: torch.Tensor) -> np.ndarray:
+    """Return pixels (K, N) of K images, of each those ``at`` so many from its first one."""
     # Archived ones are on the CPU. From a device: one upload for all, and one download.
     device = next((image.device for image in images if not image.is_cpu), at.device)
     there = at.to(device)
@@ -114,4 +113,4 @@ def _taken(images: Sequence[torch.Tensor], at: torch.Tensor) -> torch.Tensor:
         image.take(row if image.is_cpu else row_there).to(device, torch.float32)
         for image, row, row_there in zip(images, at, there, strict=True)
     ]
-    return torch.stack(taken).cpu()
+    return torch.stack(taken).cpu().numpy()

@@ -38,17 +38,17 @@ def size_among(
         )
         for k in known
     ]
-    found = torch.cat(ratios) if ratios else torch.empty(0)
+    found = np.concatenate([[], *ratios])
     if len(found) < _MIN_POINTS:
         return 1.0
-    centre, spread = robust_location(found, torch.ones_like(found))
-    return float(centre.exp()) if float(spread) <= _MAX_SPREAD else 1.0
+    centre, spread = robust_location(found, np.ones(len(found)))
+    return float(np.exp(centre)) if spread <= _MAX_SPREAD else 1.0
 
 
 def _log_ratios(
-    points: torch.Tensor, depth: torch.Tensor, intrinsics: np.ndarray, map_from_camera: np.ndarray
-) -> torch.Tensor:
+    points: np.ndarray, depth: torch.Tensor, intrinsics: np.ndarray, map_from_camera: np.ndarray
+) -> np.ndarray:
     """Return the logarithms of known over seen depth of those points (N, 3) that the view has."""
     found = look(points, map_from_camera[None], intrinsics[None], [depth])
-    ratios = (found.z / found.surface).log()
-    return ratios[found.inside & torch.isfinite(ratios)]
+    known = found.inside & (found.surface > 0) & (found.surface < np.inf)
+    return np.log(found.z[known] / found.surface[known])

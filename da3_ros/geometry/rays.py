@@ -1,4 +1,4 @@
-"""Rays through the pixels of a camera, in PyTorch; pixels as in ``cameras``."""
+"""Some pixels of an image, evenly spread, and the rays through them; pixels as in ``cameras``."""
 
 from functools import lru_cache
 
@@ -6,18 +6,10 @@ import numpy as np
 import torch
 
 
-_CPU = torch.device('cpu')
-
-
-@lru_cache(maxsize=32)
 def pixel_grid(
-    height: int, width: int, count: int, device: torch.device = _CPU
+    height: int, width: int, count: int, device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """
-    Return columns u and rows v (N,) of about ``count`` pixels, evenly spread over an image.
-
-    They are the same tensors each time: not to be written to.
-    """
+    """Return columns u and rows v (N,) of about ``count`` pixels, evenly spread over an image."""
     step = _step(height, width, count)
     v, u = torch.meshgrid(
         torch.arange(step // 2, height, step, device=device),
@@ -33,26 +25,37 @@ def thinned(image: torch.Tensor, count: int) -> torch.Tensor:
     return image[step // 2 :: step, step // 2 :: step]
 
 
-def sampled(image: torch.Tensor, count: int) -> torch.Tensor:
+def sampled(image: torch.Tensor, count: int) -> np.ndarray:
     """
-    Return the pixels (N,) of ``pixel_grid`` of an image (H, W), float32 on the CPU.
+    Return the pixels (N,) float32 of ``pixel_grid`` of an image (H, W): one small download.
 
-    From a device that is one small download. A GPU takes longer to be told of a step than a CPU to
-    do it for so few pixels, so what follows is best done there.
+    A GPU takes longer to be told of a step than a CPU to do it for so few pixels, so what is made
+    of them is best done in NumPy.
     """
-    return thinned(image, count).reshape(-1).cpu().float()
+    return thinned(image, count).reshape(-1).cpu().float().numpy()
+
+
+def sampled_rays(height: int, width: int, count: int, intrinsics: np.ndarray) -> np.ndarray:
+    """Return the points (..., N, 3) with z = 1 behind those pixels, of cameras K (..., 3, 3)."""
+    u, v = _numpy_grid(height, width, count)
+    k = intrinsics[..., None]
+    rays = np.ones((*intrinsics.shape[:-2], len(u), 3))
+    rays[..., 0] = (u - k[..., 0, 2, :]) / k[..., 0, 0, :]
+    rays[..., 1] = (v - k[..., 1, 2, :]) / k[..., 1, 1, :]
+    return rays
 
 
 def rays_through(u: torch.Tensor, v: torch.Tensor, intrinsics: np.ndarray) -> torch.Tensor:
-    """
-    Return the points (..., N, 3) with z = 1, optical frame, that pixels (u, v) of cameras see.
+    """Return the points (N, 3) with z = 1, optical frame, that pixels (u, v) of a camera see."""
+    x = (u - intrinsics[0, 2]) / intrinsics[0, 0]
+    y = (v - intrinsics[1, 2]) / intrinsics[1, 1]
+    return torch.stack([x, y, torch.ones_like(x)], dim=1)
 
-    ``u`` and ``v`` are (N,), ``intrinsics`` (..., 3, 3).
-    """
-    k = torch.as_tensor(intrinsics, dtype=torch.float32, device=u.device)[..., None]
-    x = (u - k[..., 0, 2, :]) / k[..., 0, 0, :]
-    y = (v - k[..., 1, 2, :]) / k[..., 1, 1, :]
-    return torch.stack([x, y, torch.ones_like(x)], dim=-1)
+
+@lru_cache(maxsize=32)
+def _numpy_grid(height: int, width: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+    u, v = pixel_grid(height, width, count, torch.device('cpu'))
+    return u.numpy(), v.numpy()
 
 
 def _step(height: int, width: int, count: int) -> int:
