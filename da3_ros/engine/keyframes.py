@@ -193,7 +193,8 @@ def covisibilities(
     found = []
     for cosine, is_seen in zip(cosines, seen, strict=True):
         of_seen = np.sort(cosine[is_seen])
-        # The lower of two middle angles, so the upper of two cosines.
+        # The middle angle is the one of the middle cosine, of two the upper one. In double
+        # precision that holds small angles to 1e-6 degrees.
         middle = of_seen[len(of_seen) // 2] if len(of_seen) else -1.0
         parallax = np.degrees(np.arccos(min(middle, 1.0)))
         found.append(Covisibility(len(of_seen) / count, float(parallax)))

@@ -162,7 +162,7 @@ def check_finite(prediction: WindowPrediction) -> None:
 
 
 def _sample(prediction: WindowPrediction, shared: Sequence[tuple[int, Keyframe]]) -> _Samples:
-    """Return what registration looks at; here, and only here, it waits for the device."""
+    """Return what registration looks at: one download of all of it."""
     maps = [keyframe.depth for _, keyframe in shared]
     maps += [prediction.depth[slot] for slot, _ in shared]
     maps += [prediction.confidence[slot] for slot, _ in shared]

@@ -8,6 +8,7 @@ Shapes: K views, N points, H W network image.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+import math
 
 from da3_ros.geometry.rays import sampled
 from da3_ros.geometry.transforms import invert
@@ -65,7 +66,12 @@ def certainty(confidence: torch.Tensor) -> float:
     an image: its median says nothing. That of the surest pixels collapses when the network finds
     nothing in a view that goes with the others.
     """
-    return float(np.nanquantile(sampled(confidence, _SAMPLES), _SUREST)) - 1.0
+    values = sampled(confidence, _SAMPLES)
+    values = np.sort(values[~np.isnan(values)])
+    if not len(values):
+        return math.nan
+    rank = _SUREST * (len(values) - 1)
+    return float(np.interp(rank, np.arange(len(values)), values)) - 1.0
 
 
 def sight(
@@ -90,9 +96,10 @@ def look(
     depths: Sequence[torch.Tensor],
 ) -> Looks:
     """
-    Look ``points`` (N, 3) up in views at (K, 4, 4), with K (K, 3, 3) and depths (H, W), K of them.
+    Return what K views, at (K, 4, 4), with ``intrinsics`` (K, 3, 3), see of ``points`` (N, 3).
 
-    All depths are of one size, lengths in one unit. Points that are NaN are in no image.
+    Their ``depths`` (H, W) are of one size, lengths in one unit. Points that are NaN are in no
+    image.
     """
     height, width = depths[0].shape
     image_from_world = intrinsics @ invert(world_from_camera)[:, :3]
