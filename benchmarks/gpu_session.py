@@ -19,7 +19,7 @@ import time
 
 ROOT = Path(__file__).parents[1]
 BENCH = ('-m', 'da3_ros.tools.main', 'bench', '--device', 'cuda', '--sizes', '504x280')
-CACHED, COMPILED = ('--runners', 'cached', 'fused', 'epilogue'), ('--runners', 'compiled')
+CACHED, COMPILED = ('--runners', 'cached', 'fused'), ('--runners', 'compiled')
 # Name: (most seconds, arguments of Python, whether the official network is measured too).
 PARTS: dict[str, tuple[float, tuple[str, ...], bool]] = {
     'tests': (
@@ -27,7 +27,7 @@ PARTS: dict[str, tuple[float, tuple[str, ...], bool]] = {
         (
             *('-m', 'pytest', '-q', '-s', '-rfE', '--tb=short', '-m', 'gpu'),
             *('test/gpu', 'test/unit/engine/test_device_preprocess.py'),
-            'test/unit/model/test_fused.py',
+            *('test/unit/model/test_fused.py', 'test/unit/model/test_fused_head.py'),
         ),
         True,
     ),
@@ -124,7 +124,7 @@ def _table(rows: list[dict]) -> str:
     official = {_case(r): r['total_ms'] for r in rows if r['runner'] == 'official'}
     lines = [
         f'{"case":24}{"runner":>10}{"ms":>8}{"target":>8}{"official":>10}{"ratio":>7}{"target":>8}'
-        f'{"share":>7}{"GiB":>6}   prefix/role/mix/cameras/head ms'
+        f'{"share":>7}{"GiB":>6}   prefix/role/mix/heads ms'
     ]
     for row in rows:
         if row['runner'] == 'official':

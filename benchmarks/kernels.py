@@ -25,9 +25,7 @@ def main() -> None:
     parser.add_argument('--views', type=int, default=8)
     parser.add_argument('--dense', type=int, default=1)
     parser.add_argument('--size', type=int, nargs=2, default=(504, 280))
-    parser.add_argument(
-        '--runner', default='fused', choices=('cached', 'fused', 'epilogue', 'compiled')
-    )
+    parser.add_argument('--runner', default='fused', choices=('cached', 'fused', 'compiled'))
     parser.add_argument('--device', default='cuda')
     parser.add_argument('--top', type=int, default=30)
     arguments = parser.parse_args()

@@ -26,11 +26,13 @@ STAGES = {
     'prefix': 'prefix',
     'enter': 'role',
     'mix': 'cross-view',
+    'heads': 'heads',
+    # Two stages, one after the other, in older rows.
     'decode': 'cameras',
     'dense': 'depth head',
 }
 MEASURED = ('da3_ros/engine', 'da3_ros/model')  # the code whose time it is
-COLOURS = ('#4477aa', '#66ccee', '#228833', '#ccbb44', '#ee6677')
+COLOURS = ('#4477aa', '#66ccee', '#228833', '#aa3377', '#ccbb44', '#ee6677')
 
 
 def newest(rows: list[dict]) -> list[dict]:

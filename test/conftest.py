@@ -1,5 +1,6 @@
 """What every test goes by."""
 
+import os
 import signal
 
 import pytest
@@ -12,6 +13,11 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 # The same numbers in every order of the tests: how many threads share a sum is in its last digits,
 # and a command that a test runs may set it. One is also the fastest on a machine with others.
 torch.set_num_threads(1)
+
+# Kernels for GPUs are interpreted where there is none. Triton reads this when it is imported,
+# which PyTorch's compiler does too.
+if not torch.cuda.is_available():
+    os.environ['TRITON_INTERPRET'] = '1'
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,10 +1,10 @@
 """Choosing how attention is computed, by measurement on the device that it will run on."""
 
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from inspect import signature
 import logging
 
+from da3_ros.model.device_clock import milliseconds
 import torch
 from torch.nn.attention import sdpa_kernel, SDPBackend
 import torch.nn.functional as F
@@ -13,7 +13,6 @@ _CANDIDATES = ('CUDNN_ATTENTION', 'FLASH_ATTENTION', 'EFFICIENT_ATTENTION')
 _FALLBACKS = (SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH)
 # Older versions of PyTorch have an order of their own.
 _IN_ORDER = {'set_priority': True} if 'set_priority' in signature(sdpa_kernel).parameters else {}
-_RUNS = 10
 
 _log = logging.getLogger(__name__)
 
@@ -61,7 +60,7 @@ class AttentionChoice:
                 continue
             try:
                 with sdpa_kernel(backend):
-                    times[backend] = _milliseconds(lambda: F.scaled_dot_product_attention(q, k, v))
+                    times[backend] = milliseconds(lambda: F.scaled_dot_product_attention(q, k, v))
             except RuntimeError:  # this GPU or type has no such kernel
                 continue
         _log.info(
@@ -71,16 +70,3 @@ class AttentionChoice:
             ', '.join(f'{b.name} {ms:.3f} ms' for b, ms in times.items()) or 'no fused kernel',
         )
         return min(times, key=times.__getitem__) if times else None
-
-
-def _milliseconds(function: Callable[[], object]) -> float:
-    """Return the time of a call on the GPU, warm."""
-    for _ in range(3):
-        function()
-    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-    start.record()
-    for _ in range(_RUNS):
-        function()
-    end.record()
-    end.synchronize()
-    return start.elapsed_time(end) / _RUNS

@@ -13,10 +13,10 @@ from da3_ros.engine.attention import AttentionChoice
 from da3_ros.engine.places import place_descriptor
 from da3_ros.engine.plan import Capacity, WindowPlan
 from da3_ros.engine.runner import homogeneous, known_cameras, spread, WindowPrediction, WindowView
-from da3_ros.engine.slots import Placement, SlotTable
+from da3_ros.engine.slots import SlotTable
 from da3_ros.engine.stages import DirectStages, GraphStages, Stages
 from da3_ros.geometry.transforms import invert
-from da3_ros.model.compiled import compile_network
+from da3_ros.model.acceleration import accelerate, Blocks
 from da3_ros.model.da3 import AnyViewNetwork
 from da3_ros.model.presets import HEAD_DIM
 import torch
@@ -39,16 +39,16 @@ class GraphRunner:
         net: AnyViewNetwork,
         views: int,
         graphs: bool = True,
-        compiled: bool = False,
+        blocks: Blocks = 'fused',
         posed: bool = False,
     ) -> None:
         """
         Take a network on its device, and the size of the window.
 
-        ``graphs`` captures CUDA graphs where there is a GPU; ``compiled`` compiles the network's
-        blocks, in place; ``posed`` tells that windows will come with known poses too.
+        ``graphs`` captures CUDA graphs where there is a GPU; ``blocks`` tells how those of the
+        network run, which is changed in place; ``posed`` that windows come with known poses too.
         """
-        self._net = compile_network(net) if compiled else net
+        self._net = accelerate(net, blocks)
         self._device = net.backbone.cls_token.device
         self._graphs = graphs and self._device.type == 'cuda'
         if self._device.type == 'cuda':  # on a CPU it makes no difference
@@ -88,8 +88,12 @@ class GraphRunner:
         self._slots = SlotTable(self._capacity.views)
         expected = self._expected if self._graphs else self._expected[:1]
         for done, window in enumerate(expected):
-            self._plan.window_slots.copy_(torch.arange(self._capacity.views))
-            self._plan.dense_views.copy_(torch.arange(self._capacity.dense) % window.views)
+            self._plan.point_to(
+                new=range(window.new),
+                turned={True: [0], False: range(window.new)},
+                window=range(window.views),
+                dense=[at % window.views for at in range(window.dense)],
+            )
             self._run_prefix(window.new)
             self._run_enter(window.new, is_reference=False)
             self._run_enter(1, is_reference=True)
@@ -120,16 +124,23 @@ class GraphRunner:
     def _infer(self, views: Sequence[WindowView], dense: Sequence[int]) -> WindowPrediction:
         self._provide(tuple(views[0].image.shape[-2:]), Capacity(len(views), len(dense)))
         placement = self._slots.place([view.key for view in views])
-        self._take_in(views, placement)
         plan = self._plan
         poses, intrinsics = known_cameras(views)
+        turned: dict[bool, list[int]] = {True: [], False: []}
         if poses is not None:
             plan.poses[:, : len(views)].copy_(poses)
             plan.intrinsics[:, : len(views)].copy_(intrinsics)
-        else:
-            self._take_roles(placement.slots)
-        _fill(plan.window_slots, placement.slots)
-        _fill(plan.dense_views, dense)
+        else:  # the first view is the reference
+            are_reference = [at == 0 for at in range(len(views))]
+            turned = self._slots.turn(placement.slots, are_reference)
+        new = [placement.slots[i] for i in placement.missing]
+        plan.point_to(
+            new=new[: plan.capacity.new], turned=turned, window=placement.slots, dense=dense
+        )
+        self._take_in([views[i] for i in placement.missing], new)
+        for is_reference, changed in turned.items():
+            if changed:
+                self._run_enter(len(changed), is_reference)
         self._run_window(len(views), len(dense), posed=poses is not None)
         return self._collect(len(views), len(dense))
 
@@ -160,23 +171,17 @@ class GraphRunner:
         attention = AttentionChoice(net.config.heads, HEAD_DIM, net.dtype, self._device)
         return GraphStages(self._device, attention)
 
-    def _take_in(self, views: Sequence[WindowView], placement: Placement) -> None:
-        """Compute the prefixes that are not kept, as many at a time as the plan has room for."""
-        plan, missing = self._plan, placement.missing
-        for start in range(0, len(missing), plan.capacity.new):
-            part = missing[start : start + plan.capacity.new]
-            for at, i in enumerate(part):
-                plan.images[at].copy_(views[i].image)
-            _fill(plan.new_slots, [placement.slots[i] for i in part])
+    def _take_in(self, views: Sequence[WindowView], slots: Sequence[int]) -> None:
+        """Compute the prefixes of new views, as many at a time as the plan has room for."""
+        plan = self._plan
+        room = plan.capacity.new
+        for start in range(0, len(views), room):
+            part = views[start : start + room]
+            for at, view in enumerate(part):
+                plan.images[at].copy_(view.image)
+            if start:  # the plan was told of the first of them
+                plan.new_slots[: len(part)].copy_(torch.tensor(slots[start : start + room]))
             self._run_prefix(len(part))
-
-    def _take_roles(self, slots: Sequence[int]) -> None:
-        """Let the views that are new, or in a new role, enter: the first one is the reference."""
-        turned = self._slots.turn(slots, [at == 0 for at in range(len(slots))])
-        for is_reference, changed in turned.items():
-            if changed:
-                _fill(self._plan.turned_slots, changed)
-                self._run_enter(len(changed), is_reference)
 
     def _run_prefix(self, new: int) -> None:
         plan = self._plan
@@ -189,22 +194,19 @@ class GraphRunner:
     def _run_window(self, views: int, dense: int, posed: bool) -> None:
         plan = self._plan
         self.stages.run(plan.mix, views, dense, posed, attends=(1, views * plan.sequence))
-        self.stages.run(plan.decode, views, attends=None)
-        self.stages.run(plan.dense, dense, attends=None)
+        self.stages.run(plan.heads, views, dense, attends=None)
 
     def _collect(self, views: int, dense: int) -> WindowPrediction:
         """Copy the results out of the buffers, which the next window writes over."""
         plan = self._plan
         at = plan.dense_views[:dense]
-        cameras = plan.cameras[:views].double().cpu()  # the one wait for the device
+        depth, confidence = (
+            spread(maps[:dense], at, views) for maps in (plan.depth, plan.confidence)
+        )
+        cameras = plan.cameras[:views].cpu().double()  # the one wait for the device
         return WindowPrediction(
-            depth=spread(plan.depth[:dense], at, views),
-            confidence=spread(plan.confidence[:dense], at, views),
+            depth=depth,
+            confidence=confidence,
             window_from_camera=invert(homogeneous(cameras[:, :12].view(-1, 3, 4))),
             intrinsics=cameras[:, 12:].view(-1, 3, 3).numpy(),
         )
-
-
-def _fill(buffer: torch.Tensor, indices: Sequence[int]) -> None:
-    """Write indices to the head of a buffer on the device."""
-    buffer[: len(indices)].copy_(torch.tensor(indices))

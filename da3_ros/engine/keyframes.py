@@ -12,10 +12,10 @@ from da3_ros.engine.frame import KeyframePose
 from da3_ros.engine.preprocess import normalise
 from da3_ros.engine.rig_pose import RigSeat
 from da3_ros.engine.runner import WindowView
-from da3_ros.geometry.rays import pixel_grid, rays_through, thinned
+from da3_ros.engine.sight import look, Looks
+from da3_ros.geometry.rays import sampled, sampled_rays
 from da3_ros.geometry.transforms import (
     blend,
-    invert,
     pose_from_quaternion,
     quaternion_xyzw,
     Sim3,
@@ -56,16 +56,6 @@ class Keyframe:
     size: float = 1.0
     seat: RigSeat | None = None
 
-    def refine_pose(self, map_from_camera: np.ndarray) -> None:
-        """
-        Take one more look at where this view is into the running average.
-
-        Averaging what each window says anew is what keeps a map of short windows from drifting.
-        """
-        self.observations += 1
-        weight = 1.0 / min(self.observations, MAX_OBSERVATIONS)
-        self.map_from_camera = blend(self.map_from_camera, map_from_camera, weight)
-
     def refine_depth(self, depth: torch.Tensor, confidence: torch.Tensor) -> None:
         """
         Take one more look at this view's depth, already in map units, into the running average.
@@ -74,7 +64,7 @@ class Keyframe:
         """
         collected = self.weight + confidence
         refined = self.depth * (depth / self.depth) ** (confidence / collected)
-        seen = torch.isfinite(depth) & (depth > 0)
+        seen = (depth > 0) & (depth < torch.inf)
         self.depth = torch.where(seen, refined, self.depth)
         limited = torch.minimum(collected, MAX_OBSERVATIONS * confidence)
         self.weight = torch.where(seen, limited, self.weight)
@@ -122,6 +112,21 @@ class Keyframe:
             self.weight = self.weight.float().to(device)
 
 
+def refine_poses(keyframes: Sequence[Keyframe], map_from_camera: np.ndarray) -> None:
+    """
+    Take one more look at where K views are, poses (K, 4, 4), into their running averages.
+
+    Averaging what each window says anew is what keeps a map of short windows from drifting.
+    """
+    for keyframe in keyframes:
+        keyframe.observations += 1
+    weights = np.array([1.0 / min(k.observations, MAX_OBSERVATIONS) for k in keyframes])
+    before = np.stack([keyframe.map_from_camera for keyframe in keyframes])
+    blended = blend(before, map_from_camera, weights)
+    for keyframe, pose in zip(keyframes, blended, strict=True):
+        keyframe.map_from_camera = pose
+
+
 @dataclass(frozen=True)
 class Covisibility:
     """How two views of the same place relate: shared share of the first, and median parallax."""
@@ -130,64 +135,70 @@ class Covisibility:
     parallax_deg: float
 
 
-def sample_points(depth: torch.Tensor, intrinsics: np.ndarray, count: int) -> torch.Tensor:
+def sample_points(depth: torch.Tensor, intrinsics: np.ndarray, count: int) -> np.ndarray:
     """Return about ``count`` points (N, 3) of a depth image (H, W), on a grid, valid ones only."""
-    u, v = pixel_grid(*depth.shape, count, depth.device)
-    points = rays_through(u, v, intrinsics) * depth[v, u, None]
-    return points[torch.isfinite(points).all(dim=1) & (points[:, 2] > 0)]
+    z = sampled(depth, count)
+    rays = sampled_rays(*depth.shape, count, intrinsics)
+    valid = (z > 0) & (z < np.inf)
+    return rays[valid] * z[valid, None]
 
 
 def overlap_points(
     depth: torch.Tensor, intrinsics: np.ndarray, map_from_camera: np.ndarray
-) -> torch.Tensor:
+) -> np.ndarray:
     """
     Return the points (N, 3) in the map that stand for a view when overlaps are measured.
 
     They are on a grid, and NaN where depth (H, W) is missing.
     """
-    u, v = pixel_grid(*depth.shape, _OVERLAP_SAMPLES, depth.device)
-    seen = thinned(depth, _OVERLAP_SAMPLES).reshape(-1, 1).float()  # archived ones are halves
-    seen = torch.where(torch.isfinite(seen) & (seen > 0), seen, torch.nan)
-    matrix = seen.new_tensor(map_from_camera)
-    return seen * rays_through(u, v, intrinsics) @ matrix[:3, :3].T + matrix[:3, 3]
+    z = sampled(depth, _OVERLAP_SAMPLES)
+    z = np.where((z > 0) & (z < np.inf), z, np.nan)
+    points = z[:, None] * sampled_rays(*depth.shape, _OVERLAP_SAMPLES, intrinsics)
+    return points @ map_from_camera[:3, :3].T + map_from_camera[:3, 3]
+
+
+def looks(points_in_map: np.ndarray, keyframes: Sequence[Keyframe]) -> Looks:
+    """Return what keyframes, one or more and all of one size, see of points (N, 3)."""
+    return look(
+        points_in_map,
+        np.stack([keyframe.map_from_camera for keyframe in keyframes]),
+        np.stack([keyframe.intrinsics for keyframe in keyframes]),
+        [keyframe.depth for keyframe in keyframes],
+    )
 
 
 def covisibilities(
-    points_in_map: torch.Tensor, map_from_camera: np.ndarray, keyframes: Sequence[Keyframe]
+    points_in_map: np.ndarray,
+    map_from_camera: np.ndarray,
+    keyframes: Sequence[Keyframe],
+    seen_by: Looks | None = None,
 ) -> list[Covisibility]:
     """
     Return how much of a view's points (N, 3) each keyframe sees, and the parallax between them.
 
     A point counts as seen when it falls into the keyframe's image and is not hidden behind what
-    the keyframe sees there; points that are NaN don't count at all. All keyframes are of one size.
+    the keyframe sees there; points that are NaN don't count at all. ``seen_by`` is what ``looks``
+    says of them, if that is known.
     """
     if not keyframes:
         return []
-    poses = np.stack([keyframe.map_from_camera for keyframe in keyframes])
-    image_from_map = (
-        np.stack([keyframe.intrinsics for keyframe in keyframes]) @ invert(poses)[:, :3]
-    )
-    centres = poses[:, :3, 3:] - map_from_camera[:3, 3:]
-    # One upload for all, and one download in the end: each wait for a device costs.
-    uploaded = points_in_map.new_tensor(np.concatenate([image_from_map, centres], axis=2))
-    centre = points_in_map.new_tensor(map_from_camera[:3, 3])
-    height, width = keyframes[0].depth.shape
-    image = points_in_map @ uploaded[:, :, :3].mT + uploaded[:, None, :, 3]  # (K, N, 3)
-    z = image[..., 2]
-    u, v = (image[..., :2] / z.clamp_min(1e-9)[..., None]).round().unbind(dim=2)
-    inside = (z > 0) & (u >= 0) & (u < width) & (v >= 0) & (v < height)
-    at = torch.where(inside, v * width + u, 0.0).long()
-    depths = [k.depth for k in keyframes]  # archived ones are elsewhere, in another precision
-    surfaces = [d.take(i.to(d.device)).to(z) for d, i in zip(depths, at, strict=True)]
-    seen = inside & (z < _OCCLUSION * torch.stack(surfaces))
-    here = (points_in_map - centre).expand_as(image)
-    there = here - uploaded[:, None, :, 4]
-    # atan2 of cross and dot keeps small angles exact, where acos would lose them.
-    angle = torch.atan2(torch.linalg.cross(here, there).norm(dim=2), (here * there).sum(dim=2))
-    parallax = torch.where(seen, angle, torch.nan).nanmedian(dim=1).values.rad2deg()
-    count = torch.isfinite(points_in_map[:, 2]).sum().clamp_min(1)
-    table = torch.stack([seen.sum(dim=1) / count, parallax.nan_to_num(180.0)], dim=1)
-    return [Covisibility(*row) for row in table.tolist()]
+    seen_by = seen_by or looks(points_in_map, keyframes)
+    seen = seen_by.inside & (seen_by.z < _OCCLUSION * seen_by.surface)
+    here = (points_in_map - map_from_camera[:3, 3]).T  # (3, N)
+    centres = np.stack([keyframe.map_from_camera[:3, 3] for keyframe in keyframes])
+    there = points_in_map.T - centres[:, :, None]  # (K, 3, N)
+    squares = np.sum(here**2, axis=0) * np.sum(there**2, axis=1)
+    cosines = np.sum(here * there, axis=1) / np.sqrt(squares)
+    count = max(np.count_nonzero(np.isfinite(points_in_map[:, 2])), 1)
+    found = []
+    for cosine, is_seen in zip(cosines, seen, strict=True):
+        of_seen = np.sort(cosine[is_seen])
+        # The middle angle is the one of the middle cosine, of two the upper one. In double
+        # precision that holds small angles to 1e-6 degrees.
+        middle = of_seen[len(of_seen) // 2] if len(of_seen) else -1.0
+        parallax = np.degrees(np.arccos(min(middle, 1.0)))
+        found.append(Covisibility(len(of_seen) / count, float(parallax)))
+    return found
 
 
 class KeyframeRule:

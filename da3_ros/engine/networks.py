@@ -8,6 +8,7 @@ from da3_ros.engine.runner import WindowView
 from da3_ros.engine.scale import MetricPrediction
 from da3_ros.errors import ConfigError
 from da3_ros.model import load_model
+from da3_ros.model.acceleration import accelerate
 from da3_ros.model.da3 import AnyViewNetwork
 from da3_ros.model.nested import NestedNetwork
 from da3_ros.model.network import Network
@@ -72,7 +73,7 @@ class MetricNetworkRunner:
 
     def __init__(self, net: SingleViewNetwork) -> None:
         """Take a network that already is on its device and in its precision."""
-        self._net = net
+        self._net = accelerate(net, 'fused')
 
     @torch.inference_mode()
     def infer(self, view: WindowView, intrinsics: np.ndarray) -> MetricPrediction:

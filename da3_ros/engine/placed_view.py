@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from da3_ros.engine.frame import View
-from da3_ros.engine.keyframes import covisibilities, Covisibility, Keyframe, overlap_points
+from da3_ros.engine.keyframes import covisibilities, Covisibility, Keyframe, looks, overlap_points
 from da3_ros.engine.motion import MotionFilter
 from da3_ros.engine.pose_fit import skew
 from da3_ros.engine.rig_pose import aboard, RigSeat
 from da3_ros.engine.scale.depths import median_depth
-from da3_ros.engine.sight import certainty, Sight, sight
+from da3_ros.engine.sight import certainty, Sight
 from da3_ros.engine.view_size import size_among
 from da3_ros.geometry.transforms import Sim3
 import numpy as np
@@ -88,12 +88,13 @@ class PlacedView:
         """Return a view that was placed by ``known`` keyframes."""
         pose = keyframe.map_from_camera
         points = overlap_points(keyframe.depth, keyframe.intrinsics, pose)
-        shared = tuple(covisibilities(points, pose, known))
-        seen = Sight(0.0, 0.0)
+        shared, sight = (), Sight(0.0, 0.0)
         if known:
-            best = known[max(range(len(known)), key=lambda i: shared[i].overlap)]
-            seen = sight(points[::_EVERY], best.map_from_camera, best.intrinsics, best.depth)
-        return cls(keyframe, confidence, pose, covariance, shared, seen, certainty(confidence))
+            seen_by = looks(points, known)
+            shared = tuple(covisibilities(points, pose, known, seen_by))
+            best = max(range(len(known)), key=lambda i: shared[i].overlap)
+            sight = seen_by.sight(best, _EVERY)
+        return cls(keyframe, confidence, pose, covariance, shared, sight, certainty(confidence))
 
     @property
     def as_measured(self) -> Keyframe:

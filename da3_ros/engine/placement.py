@@ -62,7 +62,7 @@ def place(
         view=new.view,
         rgb=new.prepared.rgb,
         intrinsics=new.intrinsics,
-        depth=torch.where(torch.isfinite(depth) & (depth > 0), depth, torch.nan),
+        depth=torch.where((depth > 0) & (depth < torch.inf), depth, torch.nan),
         weight=prediction.confidence[slot],
         map_from_camera=map_from_camera,
     )

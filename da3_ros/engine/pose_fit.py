@@ -152,26 +152,25 @@ def most_agreed(
     scale: float,
 ) -> Sim3:
     """Return the gauge in which one keyframe is right and the others are least wrong in sum."""
-    gauges = []
-    for in_window, in_map in zip(window_from_camera, map_from_camera, strict=True):
-        rotation = in_map[:3, :3] @ in_window[:3, :3].T
-        translation = in_map[:3, 3] - scale * rotation @ in_window[:3, 3]
-        gauges.append(Sim3(scale, rotation, translation))
-    costs = [
-        weights @ np.sqrt(squared_errors(gauge, window_from_camera, map_from_camera, sigma))
-        for gauge in gauges
-    ]
-    return gauges[int(np.argmin(costs))]
+    rotations = map_from_camera[:, :3, :3] @ np.swapaxes(window_from_camera[:, :3, :3], 1, 2)
+    turned = (rotations @ window_from_camera[:, :3, 3:])[..., 0]
+    translations = map_from_camera[:, :3, 3] - scale * turned
+    each = Sim3(scale, rotations[:, None], translations[:, None])  # (K, 1), for (K, K) errors
+    costs = np.sqrt(squared_errors(each, window_from_camera, map_from_camera, sigma)) @ weights
+    best = int(np.argmin(costs))
+    return Sim3(scale, rotations[best], translations[best])
 
 
 def squared_errors(
     gauge: Sim3, window_from_camera: np.ndarray, map_from_camera: np.ndarray, sigma: np.ndarray
 ) -> np.ndarray:
     """Return the mean of the squared errors (K,) of each pose's six coordinates, in variances."""
-    placed = gauge.apply_to_pose(window_from_camera)
-    errors = ((placed - map_from_camera)[:, :3] ** 2).sum(axis=1)  # (K, 4)
+    errors = gauge.rotation @ window_from_camera[:, :3]  # (K, 3, 4)
+    errors[..., 3] = gauge.scale * errors[..., 3] + gauge.translation
+    errors -= map_from_camera[:, :3]
     # Half the squared chord between rotations is the squared angle, as long as that is small.
-    return (errors[:, 3] / sigma[0] ** 2 + 0.5 * errors[:, :3].sum(axis=1) / sigma[1] ** 2) / 6.0
+    per_square = np.array([0.5, 0.5, 0.5, 1.0]) / (6.0 * sigma[[1, 1, 1, 0]] ** 2)
+    return np.sum(errors**2, axis=-2) @ per_square
 
 
 def agreements(errors: np.ndarray, votes: np.ndarray, max_usual: float = np.inf) -> np.ndarray:
@@ -217,7 +216,7 @@ def joint_rotation(
     )
     distances = scale * (target.T * weights) @ source
     u, _, vt = np.linalg.svd(0.5 * directions / sigma[1] ** 2 + distances / sigma[0] ** 2)
-    return (u * [1.0, 1.0, np.sign(np.linalg.det(u) * np.linalg.det(vt))]) @ vt
+    return (u * [1.0, 1.0, np.sign(np.linalg.det(u @ vt))]) @ vt
 
 
 def skew(vectors: np.ndarray) -> np.ndarray:

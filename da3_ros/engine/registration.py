@@ -13,12 +13,12 @@ Shapes: K keyframes, S pixels of each.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from da3_ros.engine.keyframes import Keyframe
+from da3_ros.engine.keyframes import Keyframe, refine_poses
 from da3_ros.engine.pose_fit import fit_poses, PoseFit
 from da3_ros.engine.runner import WindowPrediction
 from da3_ros.errors import RegistrationError
 from da3_ros.geometry.alignment import robust_location
-from da3_ros.geometry.rays import pixel_grid, rays_through, thinned
+from da3_ros.geometry.rays import sampled_rays, thinned
 from da3_ros.geometry.transforms import invert, Sim3
 import numpy as np
 import torch
@@ -62,26 +62,27 @@ class Registration:
 @dataclass(frozen=True)
 class _Samples:
     """
-    The same S pixels of the same images in map and window, on a regular grid, on the CPU.
+    The same S pixels of the same images in map and window, on a regular grid.
 
     ``map_depth``, ``depth`` and ``weights`` are (K, S); ``weights`` are 0 where either depth is
     missing. ``rays`` (K, S, 3) have z = 1.
     """
 
-    map_depth: torch.Tensor
-    depth: torch.Tensor
-    weights: torch.Tensor
-    rays: torch.Tensor
+    map_depth: np.ndarray
+    depth: np.ndarray
+    weights: np.ndarray
+    rays: np.ndarray
 
     def relative_errors(
         self, map_camera_from_window_camera: np.ndarray, scale: float
-    ) -> torch.Tensor:
+    ) -> np.ndarray:
         """Return how far apart (K, S) map and window put a pixel, as a share of its range."""
-        matrices = self.rays.new_tensor(map_camera_from_window_camera)
-        in_window = self.rays * (scale * self.depth[..., None])
-        placed = in_window @ matrices[:, :3, :3].mT + matrices[:, None, :3, 3]
-        in_map = self.rays * self.map_depth[..., None]
-        return (placed - in_map).norm(dim=2) / in_map.norm(dim=2)
+        rays = self.rays.swapaxes(1, 2)  # (K, 3, S)
+        rotation = map_camera_from_window_camera[:, :3, :3]
+        in_window = rays * (scale * self.depth)[:, None]
+        in_map = rays * self.map_depth[:, None]
+        apart = rotation @ in_window + map_camera_from_window_camera[:, :3, 3:] - in_map
+        return np.sqrt(np.sum(apart**2, axis=1) / np.sum(in_map**2, axis=1))
 
 
 def register(prediction: WindowPrediction, shared: Sequence[tuple[int, Keyframe]]) -> Registration:
@@ -98,15 +99,16 @@ def register(prediction: WindowPrediction, shared: Sequence[tuple[int, Keyframe]
     """
     samples = _sample(prediction, shared)
     is_used = samples.weights > 0
-    has_depth = is_used.any(dim=1).numpy()
-    count = int(is_used.sum())
+    has_depth = is_used.any(axis=1)
+    count = np.count_nonzero(is_used)
     if count < _MIN_SAMPLES:
         raise RegistrationError(
             f'The window shares {count} pixels with valid depth with the map; '
             f'expected at least {_MIN_SAMPLES}.'
         )
-    log_ratios = (samples.map_depth[is_used] / samples.depth[is_used]).log()
-    log_ratio, spread = robust_location(log_ratios, samples.weights[is_used])
+    weights = samples.weights[is_used]
+    log_ratios = np.log(samples.map_depth[is_used] / samples.depth[is_used])
+    log_ratio, spread = robust_location(log_ratios, weights)
     window_poses = np.stack([prediction.window_from_camera[slot] for slot, _ in shared])
     map_poses = np.stack([keyframe.map_from_camera for _, keyframe in shared])
     # A pose that the map has from few windows is itself as uncertain as this window's.
@@ -116,18 +118,18 @@ def register(prediction: WindowPrediction, shared: Sequence[tuple[int, Keyframe]
         map_poses,
         trust=looks / (looks + 1.0),
         confidence=_confidence(samples.weights, has_depth),
-        distance=float(samples.map_depth.nanmedian()),
-        log_ratio=float(log_ratio),
-        ratio_sigma=float(spread) * _VIEW_SHARE / float(has_depth.sum()) ** 0.5,
+        distance=float(np.nanmedian(samples.map_depth)),
+        log_ratio=log_ratio,
+        ratio_sigma=spread * _VIEW_SHARE / float(has_depth.sum()) ** 0.5,
     )
     map_from_window = fit.map_from_window
     placed = map_from_window.apply_to_pose(window_poses)
     errors = samples.relative_errors(invert(map_poses) @ placed, map_from_window.scale)
-    agreeing = samples.weights[is_used] * (errors[is_used] < _INLIER)
+    agrees = errors[is_used] < _INLIER
     return Registration(
         fit=fit,
-        scale_spread=float(spread),
-        inliers=float(agreeing.sum() / samples.weights.sum()),
+        scale_spread=spread,
+        inliers=float(weights @ agrees / weights.sum()),
         has_depth=has_depth,
     )
 
@@ -141,14 +143,12 @@ def refine(
     Those that the window put elsewhere than the others do not: it has not recognised them.
     """
     map_from_window = registration.map_from_window
-    for slot, keyframe in enumerate(known):
-        if registration.fit.agreement[slot] < _MIN_AGREEMENT:
-            continue
-        keyframe.refine_pose(map_from_window.apply_to_pose(prediction.window_from_camera[slot]))
-        if registration.has_depth[slot]:
-            keyframe.refine_depth(
-                map_from_window.scale * prediction.depth[slot], prediction.confidence[slot]
-            )
+    agreeing = np.flatnonzero(registration.fit.agreement >= _MIN_AGREEMENT)
+    poses = map_from_window.apply_to_pose(prediction.window_from_camera[agreeing])
+    refine_poses([known[slot] for slot in agreeing], poses)
+    for slot in agreeing[registration.has_depth[agreeing]]:
+        depth = map_from_window.scale * prediction.depth[slot]
+        known[slot].refine_depth(depth, prediction.confidence[slot])
 
 
 def check_finite(prediction: WindowPrediction) -> None:
@@ -162,21 +162,21 @@ def check_finite(prediction: WindowPrediction) -> None:
 
 
 def _sample(prediction: WindowPrediction, shared: Sequence[tuple[int, Keyframe]]) -> _Samples:
-    """Return what registration looks at; here, and only here, it waits for the device."""
+    """Return what registration looks at: one download of all of it."""
     maps = [keyframe.depth for _, keyframe in shared]
     maps += [prediction.depth[slot] for slot, _ in shared]
     maps += [prediction.confidence[slot] for slot, _ in shared]
-    sampled = torch.stack([thinned(image, _SAMPLES) for image in maps]).cpu()
+    sampled = torch.stack([thinned(image, _SAMPLES) for image in maps]).cpu().double().numpy()
     map_depth, depth, confidence = sampled.reshape(3, len(shared), -1)
-    valid = torch.isfinite(depth) & (depth > 0) & torch.isfinite(map_depth) & (map_depth > 0)
+    valid = (depth > 0) & (depth < np.inf) & (map_depth > 0) & (map_depth < np.inf)
     # The network's confidence is 1 + exp(.): what it adds to 1 is what it knows.
-    weights = torch.where(valid, (confidence - 1.0).clamp_min(1e-3), 0.0)
-    u, v = pixel_grid(*maps[0].shape, _SAMPLES, sampled.device)
-    rays = [rays_through(u, v, keyframe.intrinsics) for _, keyframe in shared]
-    return _Samples(map_depth, depth, weights, torch.stack(rays).float())
+    weights = np.where(valid, np.maximum(confidence - 1.0, 1e-3), 0.0)
+    intrinsics = np.stack([keyframe.intrinsics for _, keyframe in shared])
+    rays = sampled_rays(*maps[0].shape, _SAMPLES, intrinsics)
+    return _Samples(map_depth, depth, weights, rays)
 
 
-def _confidence(weights: torch.Tensor, has_depth: np.ndarray) -> np.ndarray:
+def _confidence(weights: np.ndarray, has_depth: np.ndarray) -> np.ndarray:
     """Return the confidence (K,) in each view; where there is no depth, that of the usual one."""
-    means = weights.mean(dim=1).numpy().astype(np.float64)
+    means = weights.mean(axis=1)
     return np.where(has_depth, means, np.median(means[has_depth]))

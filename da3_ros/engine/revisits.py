@@ -19,8 +19,8 @@ from da3_ros.engine.registration import Registration
 from da3_ros.engine.runner import WindowPrediction
 from da3_ros.engine.scale.depths import median_depth
 from da3_ros.engine.sight import certainty, sight
-from da3_ros.geometry.alignment import robust_location, transformed
-from da3_ros.geometry.rays import pixel_grid
+from da3_ros.geometry.alignment import robust_location
+from da3_ros.geometry.rays import sampled
 from da3_ros.geometry.transforms import mean_pose, rotation_angle_deg, Sim3
 import numpy as np
 import torch
@@ -185,24 +185,23 @@ def _look(
     map_from_window = registration.map_from_window
     pose = map_from_window.apply_to_pose(prediction.window_from_camera[slot])
     depth = map_from_window.scale * prediction.depth[slot]
-    u, v = pixel_grid(*depth.shape, _SAMPLES, depth.device)
-    ratio = (depth[v, u] / keyframe.depth[v, u]).log()
-    valid = torch.isfinite(ratio)
-    if int(valid.sum()) < _SAMPLES // 10:
+    now, then = sampled(depth, _SAMPLES), sampled(keyframe.depth, _SAMPLES)
+    valid = (now > 0) & (now < np.inf) & (then > 0) & (then < np.inf)
+    if np.count_nonzero(valid) < _SAMPLES // 10:
         return Look(Sim3.identity(), False)
-    weights = (prediction.confidence[slot, v, u] - 1.0).clamp_min(1e-3)
-    log_scale, spread = robust_location(ratio[valid].double(), weights[valid].double())
-    now = Sim3.from_rigid(pose, float(log_scale.exp()))
-    now_from_then = now @ Sim3.from_rigid(keyframe.map_from_camera).inverse()
+    weights = np.maximum(sampled(prediction.confidence[slot], _SAMPLES)[valid] - 1.0, 1e-3)
+    log_scale, spread = robust_location(np.log(now[valid] / then[valid]), weights)
+    placed_now = Sim3.from_rigid(pose, float(np.exp(log_scale)))
+    now_from_then = placed_now @ Sim3.from_rigid(keyframe.map_from_camera).inverse()
     placed = Sim3.from_rigid(newest.map_from_camera)
-    points = sample_points(newest.depth, newest.intrinsics, _SAMPLES).double()
-    seen = sight(transformed(placed, points), pose, keyframe.intrinsics, depth)
+    points = placed.apply(sample_points(newest.depth, newest.intrinsics, _SAMPLES))
+    seen = sight(points, pose, keyframe.intrinsics, depth)
     slots = [0, *range(slot + 1, len(prediction.depth))]
     usual = float(np.median([certainty(prediction.confidence[i]) for i in slots]))
     is_sure = certainty(prediction.confidence[slot]) >= _MIN_CONFIDENCE * usual
     is_good = (
         is_sure
-        and float(spread) <= _MAX_SPREAD
+        and spread <= _MAX_SPREAD
         and seen.inside >= _MIN_INSIDE
         and seen.agreeing >= _MIN_AGREEING
     )

@@ -1,12 +1,16 @@
 """
 Whether two views see the same surfaces where they say they do, and how sure they are of them.
 
-Shapes: N points, H W network image.
+What is looked at is few points, so they are NumPy's; depth images stay on their device.
+
+Shapes: K views, N points, H W network image.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+import math
 
-from da3_ros.geometry.rays import pixel_grid
+from da3_ros.geometry.rays import sampled
 from da3_ros.geometry.transforms import invert
 import numpy as np
 import torch
@@ -32,6 +36,28 @@ class Sight:
     agreeing: float
 
 
+@dataclass(frozen=True)
+class Looks:
+    """
+    What K views see of N points.
+
+    ``z`` (K, N) is the depth of each in each view, ``inside`` (K, N) tells which are in the image,
+    and ``surface`` (K, N) is the depth that the view has there, of no meaning elsewhere.
+    """
+
+    z: np.ndarray
+    inside: np.ndarray
+    surface: np.ndarray
+
+    def sight(self, view: int, every: int = 1) -> Sight:
+        """Return what a view sees of every so-manieth point."""
+        z, inside, surface = (x[view, ::every] for x in (self.z, self.inside, self.surface))
+        compared = inside & (surface > 0) & (surface < np.inf)
+        agrees = np.abs(np.log(z[compared] / surface[compared])) < _SAME_SURFACE
+        share = float(agrees.mean()) if len(agrees) else 0.0
+        return Sight(float(inside.sum() / max(np.isfinite(z).sum(), 1)), share)
+
+
 def certainty(confidence: torch.Tensor) -> float:
     """
     Return what the confidence (H, W) of the surest tenth of a view adds to 1, at least.
@@ -40,12 +66,16 @@ def certainty(confidence: torch.Tensor) -> float:
     an image: its median says nothing. That of the surest pixels collapses when the network finds
     nothing in a view that goes with the others.
     """
-    u, v = pixel_grid(*confidence.shape, _SAMPLES, confidence.device)
-    return float(confidence[v, u].nanquantile(_SUREST)) - 1.0
+    values = sampled(confidence, _SAMPLES)
+    values = np.sort(values[~np.isnan(values)])
+    if not len(values):
+        return math.nan
+    rank = _SUREST * (len(values) - 1)
+    return float(np.interp(rank, np.arange(len(values)), values)) - 1.0
 
 
 def sight(
-    points: torch.Tensor,
+    points: np.ndarray,
     world_from_camera: np.ndarray,
     intrinsics: np.ndarray,
     depth: torch.Tensor,
@@ -56,33 +86,38 @@ def sight(
     ``points`` (N, 3) are in the world; lengths of both in the same unit. Those that are NaN don't
     count, and pixels without depth neither agree nor disagree.
     """
-    if len(points) == 0:
-        return Sight(0.0, 0.0)
-    z, inside, surface = looked_up(points, world_from_camera, intrinsics, depth)
-    compared = inside & torch.isfinite(surface) & (surface > 0)
-    agrees = compared & ((z.clamp_min(_LEAST_DEPTH) / surface).log().abs() < _SAME_SURFACE)
-    there = torch.isfinite(z)
-    counts = torch.stack([x.sum() for x in (inside, compared, agrees, there)]).tolist()
-    return Sight(counts[0] / max(counts[3], 1), counts[2] / max(counts[1], 1))
+    return look(points, world_from_camera[None], intrinsics[None], [depth]).sight(0)
 
 
-def looked_up(
-    points: torch.Tensor,
+def look(
+    points: np.ndarray,
     world_from_camera: np.ndarray,
     intrinsics: np.ndarray,
-    depth: torch.Tensor,
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    depths: Sequence[torch.Tensor],
+) -> Looks:
     """
-    Return the depth (N,) of points (N, 3), which of them are in the image, and what is seen there.
+    Return what K views, at (K, 4, 4), with ``intrinsics`` (K, 3, 3), see of ``points`` (N, 3).
 
-    What a view with ``depth`` (H, W) sees is of no meaning where a point is not in its image.
+    Their ``depths`` (H, W) are of one size, lengths in one unit. Points that are NaN are in no
+    image.
     """
-    height, width = depth.shape
-    camera_from_world = points.new_tensor(invert(world_from_camera))
-    in_camera = points @ camera_from_world[:3, :3].T + camera_from_world[:3, 3]
-    x, y, z = in_camera.unbind(1)
-    k, ahead = intrinsics, z.clamp_min(_LEAST_DEPTH)
-    u = (k[0, 0] * x / ahead + k[0, 2]).round().clamp(-1, width).long()
-    v = (k[1, 1] * y / ahead + k[1, 2]).round().clamp(-1, height).long()
+    height, width = depths[0].shape
+    image_from_world = intrinsics @ invert(world_from_camera)[:, :3]
+    image = image_from_world[:, :, :3] @ points.T + image_from_world[:, :, 3:]  # (K, 3, N)
+    z = image[:, 2]
+    u, v = np.rint(image[:, :2] / np.maximum(z, _LEAST_DEPTH)[:, None]).swapaxes(0, 1)
     inside = (z > 0) & (u >= 0) & (u < width) & (v >= 0) & (v < height)
-    return z, inside, depth[v.clamp(0, height - 1), u.clamp(0, width - 1)].to(z.dtype)
+    at = np.where(inside, v * width + u, 0.0).astype(np.int64)
+    return Looks(z, inside, _taken(depths, torch.from_numpy(at)))
+
+
+def _taken(images: Sequence[torch.Tensor], at: torch.Tensor) -> np.ndarray:
+    """Return pixels (K, N) of K images, of each those ``at`` so many from its first one."""
+    # Archived ones are on the CPU. From a device: one upload for all, and one download.
+    device = next((image.device for image in images if not image.is_cpu), at.device)
+    there = at.to(device)
+    taken = [
+        image.take(row if image.is_cpu else row_there).to(device, torch.float32)
+        for image, row, row_there in zip(images, at, there, strict=True)
+    ]
+    return torch.stack(taken).cpu().numpy()

@@ -19,6 +19,7 @@ from da3_ros.engine.reconfiguration import check_change
 from da3_ros.engine.stage_clock import StageClock
 from da3_ros.errors import ConfigError
 from da3_ros.model import load_model, Prediction
+from da3_ros.model.acceleration import accelerate
 from da3_ros.model.single_view import SingleViewNetwork
 from da3_ros.model.sky import is_sky
 import numpy as np
@@ -48,7 +49,7 @@ class SingleViewEngine:
         self.device = resolve_device(config.device)
         if net is None:
             precision = resolve_precision(config.precision, self.device)
-            net = load_model(config.model, self.device, precision)
+            net = accelerate(load_model(config.model, self.device, precision), 'fused')
         self.model_name, self.is_trained = net.source_name, net.is_trained
         self.licence = net.licence
         self._net = net

@@ -88,6 +88,28 @@ class GraphStages:
 
 
 @contextmanager
+def beside(stream: torch.cuda.Stream | None, work: Callable[[], None]) -> Iterator[None]:
+    """
+    Have a GPU do ``work`` on a stream of its own while it does what the block asks for.
+
+    Inside a capture they become branches of the graph. The work is launched last: what the block
+    tunes is tuned undisturbed. Without a stream it is done after the block.
+    """
+    if stream is None:
+        yield
+        work()
+        return
+    current = torch.cuda.current_stream(stream.device)
+    stream.wait_stream(current)
+    try:
+        yield
+        with torch.cuda.stream(stream):
+            work()
+    finally:  # a capture cannot end, not even in an error, before its branches have met
+        current.wait_stream(stream)
+
+
+@contextmanager
 def _tuned_convolutions() -> Iterator[None]:
     """Let cuDNN time its algorithms on the first run of each shape."""
     before = torch.backends.cudnn.benchmark

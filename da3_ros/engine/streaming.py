@@ -84,9 +84,9 @@ class StreamingEngine:
             self.licence = named.licence
             resolution = config.resolution or named.config.resolution
             if make_runner is None:
-                is_posed = config.pose_prior != 'none'
-                size, graphs = config.window.size, config.cuda_graphs
-                runner = GraphRunner(networks.window, size, graphs, config.compile, is_posed)
+                blocks = 'compiled' if config.compile else 'fused'
+                size, is_posed = config.window.size, config.pose_prior != 'none'
+                runner = GraphRunner(networks.window, size, config.cuda_graphs, blocks, is_posed)
             else:
                 runner = make_runner(networks.window)
             if networks.metric is not None and metric_runner is None:

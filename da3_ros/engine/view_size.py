@@ -7,7 +7,7 @@ Shapes: N points, H W network image.
 from collections.abc import Sequence
 
 from da3_ros.engine.keyframes import Keyframe, overlap_points
-from da3_ros.engine.sight import looked_up
+from da3_ros.engine.sight import look
 from da3_ros.geometry.alignment import robust_location
 import numpy as np
 import torch
@@ -31,24 +31,24 @@ def size_among(
     """
     ratios = [
         _log_ratios(
-            overlap_points(k.depth, k.intrinsics, k.map_from_camera).to(depth.device),
+            overlap_points(k.depth, k.intrinsics, k.map_from_camera),
             depth,
             intrinsics,
             map_from_camera,
         )
         for k in known
     ]
-    found = torch.cat(ratios) if ratios else depth.new_empty(0)
+    found = np.concatenate([[], *ratios])
     if len(found) < _MIN_POINTS:
         return 1.0
-    centre, spread = robust_location(found, torch.ones_like(found))
-    return float(centre.exp()) if float(spread) <= _MAX_SPREAD else 1.0
+    centre, spread = robust_location(found, np.ones(len(found)))
+    return float(np.exp(centre)) if spread <= _MAX_SPREAD else 1.0
 
 
 def _log_ratios(
-    points: torch.Tensor, depth: torch.Tensor, intrinsics: np.ndarray, map_from_camera: np.ndarray
-) -> torch.Tensor:
+    points: np.ndarray, depth: torch.Tensor, intrinsics: np.ndarray, map_from_camera: np.ndarray
+) -> np.ndarray:
     """Return the logarithms of known over seen depth of those points (N, 3) that the view has."""
-    z, inside, surface = looked_up(points, map_from_camera, intrinsics, depth)
-    ratios = (z / surface).log()
-    return ratios[inside & torch.isfinite(ratios)]
+    found = look(points, map_from_camera[None], intrinsics[None], [depth])
+    known = found.inside & (found.surface > 0) & (found.surface < np.inf)
+    return np.log(found.z[known] / found.surface[known])

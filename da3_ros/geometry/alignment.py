@@ -1,4 +1,4 @@
-"""Weighted and robust fits in PyTorch: medians, locations, similarities."""
+"""Weighted and robust fits: medians and locations in NumPy, similarities in PyTorch."""
 
 from da3_ros.errors import InputError
 from da3_ros.geometry.transforms import Sim3
@@ -11,33 +11,33 @@ MAD_TO_SIGMA = 1.4826
 _HUBER = 1.345
 
 
-def weighted_median(values: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+def weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
     """Return the value below which half of the weight lies; both arguments are (N,)."""
-    ordered, order = values.sort()
-    cumulative = weights[order].cumsum(0)
-    return ordered[torch.searchsorted(cumulative, 0.5 * cumulative[-1]).clamp_max(len(values) - 1)]
+    order = np.argsort(values, kind='stable')
+    cumulative = np.cumsum(weights[order])
+    middle = np.searchsorted(cumulative, 0.5 * cumulative[-1])
+    return float(values[order[min(middle, len(order) - 1)]])
 
 
-def huber_weights(residuals: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+def huber_weights(residuals: np.ndarray, sigma: float) -> np.ndarray:
     """Return the IRLS weights of Huber's loss: 1 inside 1.345 sigma, falling with 1/r outside."""
     limit = _HUBER * sigma
-    return limit / residuals.abs().clamp_min(limit)
+    return limit / np.maximum(np.abs(residuals), limit)
 
 
 def robust_location(
-    values: torch.Tensor, weights: torch.Tensor, iterations: int = 5, floor: float = 1e-6
-) -> tuple[torch.Tensor, torch.Tensor]:
+    values: np.ndarray, weights: np.ndarray, iterations: int = 5, floor: float = 1e-6
+) -> tuple[float, float]:
     """
     Return (centre, sigma) of weighted samples (N,): Huber's estimate started at the median.
 
     ``floor`` is the smallest sigma that is believed, so that exact data does not divide by zero.
     """
     centre = weighted_median(values, weights)
-    sigma = MAD_TO_SIGMA * weighted_median((values - centre).abs(), weights)
-    sigma = sigma.clamp_min(floor)
+    sigma = max(MAD_TO_SIGMA * weighted_median(np.abs(values - centre), weights), floor)
     for _ in range(iterations):
         w = weights * huber_weights(values - centre, sigma)
-        centre = (w * values).sum() / w.sum()
+        centre = float(w @ values / w.sum())
     return centre, sigma
 
 

@@ -1,4 +1,6 @@
-"""Rays through the pixels of a camera, in PyTorch; pixels as in ``cameras``."""
+"""Some pixels of an image, evenly spread, and the rays through them; pixels as in ``cameras``."""
+
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -23,11 +25,37 @@ def thinned(image: torch.Tensor, count: int) -> torch.Tensor:
     return image[step // 2 :: step, step // 2 :: step]
 
 
+def sampled(image: torch.Tensor, count: int) -> np.ndarray:
+    """
+    Return the pixels (N,) float32 of ``pixel_grid`` of an image (H, W): one small download.
+
+    A GPU takes longer to be told of a step than a CPU to do it for so few pixels, so what is made
+    of them is best done in NumPy.
+    """
+    return thinned(image, count).reshape(-1).cpu().float().numpy()
+
+
+def sampled_rays(height: int, width: int, count: int, intrinsics: np.ndarray) -> np.ndarray:
+    """Return the points (..., N, 3) with z = 1 behind those pixels, of cameras K (..., 3, 3)."""
+    u, v = _numpy_grid(height, width, count)
+    k = intrinsics[..., None]
+    rays = np.ones((*intrinsics.shape[:-2], len(u), 3))
+    rays[..., 0] = (u - k[..., 0, 2, :]) / k[..., 0, 0, :]
+    rays[..., 1] = (v - k[..., 1, 2, :]) / k[..., 1, 1, :]
+    return rays
+
+
 def rays_through(u: torch.Tensor, v: torch.Tensor, intrinsics: np.ndarray) -> torch.Tensor:
     """Return the points (N, 3) with z = 1, optical frame, that pixels (u, v) of a camera see."""
     x = (u - intrinsics[0, 2]) / intrinsics[0, 0]
     y = (v - intrinsics[1, 2]) / intrinsics[1, 1]
     return torch.stack([x, y, torch.ones_like(x)], dim=1)
+
+
+@lru_cache(maxsize=32)
+def _numpy_grid(height: int, width: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+    u, v = pixel_grid(height, width, count, torch.device('cpu'))
+    return u.numpy(), v.numpy()
 
 
 def _step(height: int, width: int, count: int) -> int:

@@ -19,10 +19,11 @@ BODY_FROM_OPTICAL = np.array(
 
 
 def rigid(rotation: np.ndarray, translation: np.ndarray) -> np.ndarray:
-    """Return the (4, 4) float64 matrix of a rotation (3, 3) and a translation (3,)."""
-    b_from_a = np.eye(4)
-    b_from_a[:3, :3] = rotation
-    b_from_a[:3, 3] = translation
+    """Return the (..., 4, 4) float64 matrix of rotations (..., 3, 3), translations (..., 3)."""
+    b_from_a = np.zeros((*rotation.shape[:-2], 4, 4))
+    b_from_a[..., :3, :3] = rotation
+    b_from_a[..., :3, 3] = translation
+    b_from_a[..., 3, 3] = 1.0
     return b_from_a
 
 
@@ -53,16 +54,20 @@ def rotation_angle_deg(rotation: np.ndarray) -> np.ndarray:
     return np.degrees(Rotation.from_matrix(rotation).magnitude())
 
 
-def blend(b_from_a: np.ndarray, b_from_a_new: np.ndarray, weight: float) -> np.ndarray:
+def blend(
+    b_from_a: np.ndarray, b_from_a_new: np.ndarray, weight: float | np.ndarray
+) -> np.ndarray:
     """
-    Return the pose a share ``weight`` of the way from the first rigid transform to the second.
+    Return the poses a share ``weight`` of the way from the first rigid transforms to the second.
 
-    Rotation along the geodesic, translation on the straight line: a running average with
-    ``weight = 1 / n`` stays a rotation.
+    Those are (4, 4), or (N, 4, 4) with weights (N,). Rotation along the geodesic, translation on
+    the straight line: a running average with ``weight = 1 / n`` stays a rotation.
     """
-    step = Rotation.from_matrix(b_from_a[:3, :3].T @ b_from_a_new[:3, :3])
-    rotation = b_from_a[:3, :3] @ Rotation.from_rotvec(weight * step.as_rotvec()).as_matrix()
-    translation = (1.0 - weight) * b_from_a[:3, 3] + weight * b_from_a_new[:3, 3]
+    weight = np.asarray(weight)[..., None]
+    before = b_from_a[..., :3, :3]
+    step = Rotation.from_matrix(np.swapaxes(before, -1, -2) @ b_from_a_new[..., :3, :3])
+    rotation = before @ Rotation.from_rotvec(weight * step.as_rotvec()).as_matrix()
+    translation = (1.0 - weight) * b_from_a[..., :3, 3] + weight * b_from_a_new[..., :3, 3]
     return rigid(rotation, translation)
 
 

@@ -154,8 +154,12 @@ class DinoV2(nn.Module):
 
     def embed(self, images: Tensor, grid: tuple[int, int]) -> Tensor:
         """Patches plus class token plus position: (M, 3, H, W) -> (M, N, C), float32."""
-        patches = self.patch_embed(images.to(self.patch_embed.weight.dtype))  # (M, C, ph, pw)
-        patches = patches.flatten(2).transpose(1, 2).to(self.cls_token.dtype)  # (M, P, C)
+        # A convolution that steps by its own size is a product, and libraries are better at those.
+        side, weight = self.config.patch_size, self.patch_embed.weight
+        patches = images.to(weight.dtype).unflatten(3, (-1, side)).unflatten(2, (-1, side))
+        patches = patches.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)  # (M, P, 3 * 14 * 14)
+        patches = F.linear(patches, weight.flatten(1), self.patch_embed.bias)  # (M, P, C)
+        patches = patches.to(self.cls_token.dtype)
         cls = self.cls_token.expand(len(patches), -1, -1)
         return torch.cat((cls, patches), dim=1) + self.position_table(*grid)
 
@@ -241,14 +245,14 @@ class DinoV2(nn.Module):
         for i in range(self.first_global, last):
             local, x = self._advance(i, local, x, grid)
             if i in self.config.out_layers:
-                features.append(self._dense_input(local[:, views, 1:], x[:, views, 1:]))
+                features.append(self.tap_patches(local, x, views))
         count, tokens = x.shape[1:3]
         places = torch.arange(count * tokens, device=x.device).view(count, tokens)
         rows = torch.cat((places[:, 0], places[views, 1:].flatten()))  # (V + v P,)
         rope = self._global_rope(last, count, tokens, x.device)
         mixed = self.blocks[last](x.flatten(1, 2), rope, rows)  # (B, V + v P, C)
         patches = mixed[:, count:].unflatten(1, (len(views), tokens - 1))
-        features.append(self._dense_input(local[:, views, 1:], patches))
+        features.append(self.tap_patches(local, patches, views))
         cameras = torch.cat((local[:, :, 0], mixed[:, :count]), dim=-1)
         return Reading(tuple(features), cameras)
 
@@ -291,6 +295,17 @@ class DinoV2(nn.Module):
         """Return the dense head's input, (B, v, P, 2C): the local half raw, the other normed."""
         local, mixed = (half if views is None else select_views(half, views) for half in tap)
         return self._dense_input(local[:, :, 1:], mixed[:, :, 1:])
+
+    def tap_patches(self, local: Tensor, mixed: Tensor, views: Tensor) -> Tensor:
+        """
+        Return the dense head's input for ``views`` (v,), (B, v, P, 2C): see ``patch_features``.
+
+        The halves of a tap are (B, V, N, C); ``mixed`` may be of those patches alone,
+        (B, v, P, C).
+        """
+        if mixed.shape[2] == local.shape[2]:
+            mixed = mixed[:, views, 1:]
+        return self._dense_input(local[:, views, 1:], mixed)
 
     def _dense_input(self, local: Tensor, mixed: Tensor) -> Tensor:
         """Patches of a tap, (B, v, P, C) twice -> (B, v, P, 2C)."""

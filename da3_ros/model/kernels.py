@@ -1,5 +1,5 @@
 """
-Two Triton kernels for what stands between the matrix products of a block.
+Triton kernels for what stands between the matrix products of a block.
 
 Each reads and writes every token once, where the plain modules of ``layers``, their definition,
 take four to eight passes over it. They are bound by memory: what counts is bytes.
@@ -13,6 +13,9 @@ import torch
 from torch import Tensor
 import triton
 import triton.language as tl
+
+# What a program takes at once: tokens to norm and turn, channels to gate.
+_TOKENS, _CHANNELS = 2, 1024
 
 
 @triton.jit
@@ -38,29 +41,44 @@ def _add_norm(
 
 @triton.jit
 def _norm_rotate(
-    x_in, weight, bias, cos, sin, x_out, eps, tokens, sequence_stride, token_stride,
-    HEADS: tl.constexpr, HEADS_BLOCK: tl.constexpr, DIM: tl.constexpr,
+    x_in, weight, bias, cos, sin, x_out, gain, eps, tokens, sequence_stride, token_stride,
+    HEADS: tl.constexpr, HEADS_BLOCK: tl.constexpr, TOKENS_BLOCK: tl.constexpr,
+    QUARTER: tl.constexpr,
 ):  # fmt: skip
-    sequence, token = tl.program_id(1).to(tl.int64), tl.program_id(0)
-    head, at = tl.arange(0, HEADS_BLOCK)[:, None], tl.arange(0, DIM)[None, :]
-    here = (head < HEADS) & (at < DIM)
-    start = x_in + sequence * sequence_stride + token * token_stride + head * DIM
-    # Channel j and channel j + D/4 of each half form the pair that is turned.
-    quarter = DIM // 4
-    is_first = (at // quarter) % 2 == 0
-    other_at = tl.where(is_first, at + quarter, at - quarter)
-    x = tl.load(start + at, mask=here, other=0.0).to(tl.float32)
-    other = tl.load(start + other_at, mask=here, other=0.0).to(tl.float32)
-    mean = tl.sum(x, axis=1)[:, None] / DIM
-    variance = tl.sum((x - mean) * (x - mean), axis=1)[:, None] / DIM
+    token = tl.program_id(0) * TOKENS_BLOCK + tl.arange(0, TOKENS_BLOCK)[:, None, None]
+    head, pair = tl.arange(0, HEADS_BLOCK)[None, :, None], tl.arange(0, 2 * QUARTER)[None, None, :]
+    sequence = tl.program_id(1).to(tl.int64)
+    here = (token < tokens) & (head < HEADS)
+    # Channel j and channel j + D/4 of each half form the pair that is turned, by one angle.
+    dim = 4 * QUARTER
+    at = pair // QUARTER * (2 * QUARTER) + pair % QUARTER
+    start = x_in + sequence * sequence_stride + token.to(tl.int64) * token_stride + head * dim + at
+    a = tl.load(start, mask=here, other=0.0).to(tl.float32)
+    b = tl.load(start + QUARTER, mask=here, other=0.0).to(tl.float32)
+    mean = (tl.sum(a, axis=2) + tl.sum(b, axis=2))[:, :, None] / dim
+    a -= mean
+    b -= mean
+    variance = (tl.sum(a * a, axis=2) + tl.sum(b * b, axis=2))[:, :, None] / dim
     scale = tl.rsqrt(variance + eps)
-    x = (x - mean) * scale * tl.load(weight + at) + tl.load(bias + at)
-    other = (other - mean) * scale * tl.load(weight + other_at) + tl.load(bias + other_at)
-    turned = tl.where(is_first, -other, other)
-    angle = token * DIM + at
-    x = x * tl.load(cos + angle) + turned * tl.load(sin + angle)
-    out = x_out + ((sequence * tokens + token) * HEADS + head) * DIM + at
-    tl.store(out, x.to(x_out.dtype.element_ty), mask=here)
+    a = a * scale * tl.load(weight + at) + tl.load(bias + at)
+    b = b * scale * tl.load(weight + at + QUARTER) + tl.load(bias + at + QUARTER)
+    angle = token * dim + at
+    c = tl.load(cos + angle, mask=token < tokens, other=0.0) * gain
+    s = tl.load(sin + angle, mask=token < tokens, other=0.0) * gain
+    out = x_out + ((sequence * tokens + token) * HEADS + head) * dim + at
+    tl.store(out, (a * c - b * s).to(x_out.dtype.element_ty), mask=here)
+    tl.store(out + QUARTER, (b * c + a * s).to(x_out.dtype.element_ty), mask=here)
+
+
+@triton.jit
+def _gate(x_in, out, CHANNELS: tl.constexpr, BLOCK: tl.constexpr):
+    row, at = tl.program_id(1).to(tl.int64), tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    here = at < CHANNELS
+    start = x_in + row * 2 * CHANNELS + at
+    gate = tl.load(start, mask=here, other=0.0).to(tl.float32)
+    value = tl.load(start + CHANNELS, mask=here, other=0.0).to(tl.float32)
+    product = gate * tl.sigmoid(gate) * value
+    tl.store(out + row * CHANNELS + at, product.to(out.dtype.element_ty), mask=here)
 
 
 def add_norm(
@@ -115,30 +133,44 @@ def _launch_add_norm(
     )
 
 
-def norm_rotate(x: Tensor, norm: LayerNorm, rope: Rope) -> Tensor:
+def norm_rotate(x: Tensor, norm: LayerNorm, rope: Rope, gain: float = 1.0) -> Tensor:
     """
     Norm queries or keys and turn them by their tokens' positions: (M, T, h, D) -> same, dense.
 
     ``x`` may be a part of a larger tensor, as long as the channels of a token lie together;
-    ``rope`` holds one row for each token.
+    ``rope`` holds one row for each token. The result is multiplied by ``gain``.
     """
     sequences, tokens, heads, dim = x.shape
     assert x.stride()[2:] == (dim, 1) and rope.cos.shape == (tokens, dim)
+    assert rope.cos.is_contiguous() and rope.sin.is_contiguous()
     out = torch.empty(x.shape, dtype=x.dtype, device=x.device)
-    _norm_rotate[(tokens, sequences)](
+    _norm_rotate[(triton.cdiv(tokens, _TOKENS), sequences)](
         x,
         norm.weight,
         norm.bias,
         rope.cos,
         rope.sin,
         out,
+        gain,
         norm.eps,
         tokens,
         x.stride(0),
         x.stride(1),
         HEADS=heads,
         HEADS_BLOCK=triton.next_power_of_2(heads),
-        DIM=dim,
-        num_warps=4,
+        TOKENS_BLOCK=_TOKENS,
+        QUARTER=dim // 4,
+        num_warps=2,
+    )
+    return out
+
+
+def gate(x: Tensor) -> Tensor:
+    """Multiply values by the silu of their gates, which come first: (M, T, 2H) -> (M, T, H)."""
+    assert x.is_contiguous()
+    channels = x.shape[-1] // 2
+    out = torch.empty((*x.shape[:-1], channels), dtype=x.dtype, device=x.device)
+    _gate[(triton.cdiv(channels, _CHANNELS), out.numel() // channels)](
+        x, out, CHANNELS=channels, BLOCK=_CHANNELS, num_warps=8
     )
     return out

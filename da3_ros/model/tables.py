@@ -70,6 +70,45 @@ def global_rope(views: int, patches: int, head_dim: int, device: torch.device) -
     return _rope(one_view.repeat(views, 1), head_dim)
 
 
+class UvAxes(NamedTuple):
+    """
+    The two parts of a UV embedding: ``columns`` (w, channels/2) and ``rows`` (h, channels/2).
+
+    The first half of the channels depends on the column of a pixel alone, the second on its row.
+    """
+
+    columns: Tensor
+    rows: Tensor
+
+
+@table
+def uv_axes(
+    channels: int,
+    height: int,
+    width: int,
+    aspect: float,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> UvAxes:
+    """
+    Sine and cosine of where columns and rows lie in the image.
+
+    The image plane is scaled to a unit half-diagonal; ``aspect`` is width / height of what the
+    network sees. Each half is sines, then cosines, of falling frequency. Already multiplied by its
+    gain of 0.1.
+    """
+    diagonal = (aspect**2 + 1) ** 0.5
+
+    def along(steps: int, span: float) -> Tensor:
+        reach = span * (steps - 1) / steps
+        place = torch.linspace(-reach, reach, steps, dtype=torch.float32, device=device)
+        exponents = torch.arange(channels // 4, dtype=torch.float32, device=device)
+        angles = place[:, None] * UV_BASE ** -(exponents / (channels / 4))  # (steps, channels/4)
+        return (UV_GAIN * torch.cat((angles.sin(), angles.cos()), dim=1)).to(dtype)
+
+    return UvAxes(along(width, aspect / diagonal), along(height, 1 / diagonal))
+
+
 @table
 def uv_embedding(
     channels: int,
@@ -79,22 +118,8 @@ def uv_embedding(
     device: torch.device,
     dtype: torch.dtype,
 ) -> Tensor:
-    """
-    Sine and cosine of where a pixel lies in the image, (channels, height, width).
-
-    The image plane is scaled to a unit half-diagonal; ``aspect`` is width / height of what the
-    network sees. The first half of the channels encodes x, the second y; each is sines, then
-    cosines, of falling frequency. Already multiplied by its gain of 0.1.
-    """
-    diagonal = (aspect**2 + 1) ** 0.5
-
-    def along(steps: int, span: float) -> Tensor:
-        reach = span * (steps - 1) / steps
-        place = torch.linspace(-reach, reach, steps, dtype=torch.float32, device=device)
-        exponents = torch.arange(channels // 4, dtype=torch.float32, device=device)
-        angles = place * UV_BASE ** -(exponents / (channels / 4))[:, None]  # (channels/4, steps)
-        return torch.cat((angles.sin(), angles.cos()))  # (channels/2, steps)
-
-    along_x = along(width, aspect / diagonal)[:, None, :].expand(-1, height, -1)
-    along_y = along(height, 1 / diagonal)[:, :, None].expand(-1, -1, width)
-    return (UV_GAIN * torch.cat((along_x, along_y))).to(dtype)
+    """Return the UV embedding of each pixel, (channels, height, width): see ``uv_axes``."""
+    columns, rows = uv_axes(channels, height, width, aspect, device, dtype)
+    along_x = columns.t()[:, None, :].expand(-1, height, -1)
+    along_y = rows.t()[:, :, None].expand(-1, -1, width)
+    return torch.cat((along_x, along_y))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 RESULTS = Path('benchmarks/results')
 MODELS = ('embedded', 'small', 'base', 'large', 'giant')
-_RUNNERS = ('eager', 'cached', 'fused', 'epilogue', 'compiled')
+_RUNNERS = ('eager', 'cached', 'fused', 'compiled')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

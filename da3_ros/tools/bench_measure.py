@@ -28,7 +28,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-STAGES = ('prefix', 'enter', 'mix', 'decode', 'dense')
+STAGES = ('prefix', 'enter', 'mix', 'heads')
 _WARM_UP_STEPS = 3
 _CAMERA_WIDTH = 1280
 
@@ -68,8 +68,7 @@ def stage_flops(case: Case) -> dict[str, float]:
         'prefix': count.prefix(case.new) / 1e12,
         'enter': count.enter(case.new) / 1e12,
         'mix': count.mix(case.views, len(case.dense_views)) / 1e12,
-        'decode': count.cameras(case.views) / 1e12,
-        'dense': count.depth(len(case.dense_views)) / 1e12,
+        'heads': (count.cameras(case.views) + count.depth(len(case.dense_views))) / 1e12,
     }
 
 

@@ -175,11 +175,7 @@ def make_runner(name: str, case: Case, net: AnyViewNetwork) -> Runner:
     """Return the runner of a name in the table, prepared for the full window of a case."""
     if name == 'eager':
         return EagerRunner(net)
-    if name in ('fused', 'epilogue'):
-        from da3_ros.model.fused import fuse_network  # Triton comes with PyTorch for GPUs only
-
-        fuse_network(net, gelu_epilogue=name == 'epilogue')
-    runner = GraphRunner(net, case.views, compiled=name == 'compiled')
+    runner = GraphRunner(net, case.views, blocks='plain' if name == 'cached' else name)
     runner.prepare((case.height, case.width), [Capacity(case.views, case.dense, case.new)])
     return runner
 

@@ -4,7 +4,7 @@ from da3_ros.tools.bench_measure import Row, STAGES
 
 _COLUMNS = (
     *('model', 'views', 'new', 'depth', 'size', 'runner', 'pre', 'prefix', 'role', 'mix'),
-    *('cameras', 'head', 'rest', 'total ms', 'TFLOP', 'limit ms', 'share', 'GiB', 'ratio'),
+    *('heads', 'rest', 'total ms', 'TFLOP', 'limit ms', 'share', 'GiB', 'ratio'),
 )
 _WIDTHS = tuple(max(len(name), 8) for name in _COLUMNS)
 

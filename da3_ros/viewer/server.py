@@ -46,6 +46,7 @@ _LOG.addHandler(logging.NullHandler())
 _LOG.propagate = False
 _TRY_LATER = 1013
 _POLICY_VIOLATION = 1008
+_INTERNAL_ERROR = 1011
 _FORBIDDEN = (
     b'This page is not served to other sites, nor under names that this machine does not know as '
     b'its own: use its address, or start da3 view with --host and the name.\n'
@@ -154,6 +155,10 @@ class ViewServer:
                     changed.clear()
                 seen, data = news
                 await browser.send(data)
+        except websockets.ConnectionClosed:
+            pass
+        except Exception as error:  # the page says why nothing comes any more, and tries again
+            await browser.close(_INTERNAL_ERROR, f'{type(error).__name__}: {error}'[:100])
         finally:
             self._board.unwatch(wake)
 

@@ -14,7 +14,6 @@ from da3_ros.parameter_tree import replaced
 from doubles.box_room import pose_at
 import numpy as np
 from scipy.spatial.transform import Rotation
-import torch
 
 SIZE = (84, 56)
 K = np.array([[54.0, 0.0, 42.0], [0.0, 54.0, 28.0], [0.0, 0.0, 1.0]])
@@ -78,7 +77,7 @@ class BentSimulator(NetworkSimulator):
         turns = Rotation.from_rotvec(np.radians(self.turn_deg_per_m) * metres[:, None] * [0, 1, 0])
         poses = straight.window_from_camera.copy()
         poses[:, :3, :3] = poses[:, :3, :3] @ turns.as_matrix()
-        growth = torch.from_numpy(np.exp(self.growth_per_m * metres)).float()
+        growth = straight.depth.new_tensor(np.exp(self.growth_per_m * metres))
         return replace(
             straight, depth=growth[:, None, None] * straight.depth, window_from_camera=poses
         )

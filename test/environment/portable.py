@@ -24,7 +24,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 OVERLAY = ROOT / 'test' / 'overlay'
 # Requirements that neither the node needs nor the messages.
-LEFT_OUT = ('addict', 'einops', 'omegaconf')
+LEFT_OUT = ('addict', 'einops', 'omegaconf', 'triton')
 # What only building needs, or the machine has: begins of names in site-packages.
 NOT_PACKED = (
     *('__pycache__', '_distutils_hack', 'ament_cmake', 'catkin_pkg', 'cmake', 'dateutil'),

@@ -217,7 +217,6 @@ class Robot:
         self.statuses: list[Status] = []
         self.transforms: list[TFMessage] = []
         self.heard: dict[str, dict[str, list]] = {}
-        self.peer.create_subscription(Status, 'status', self.statuses.append, DEEP)
         self.peer.create_subscription(TFMessage, '/tf', self.transforms.append, DEEP)
         self._images, self._infos = {}, {}
         kinds = {
@@ -232,6 +231,8 @@ class Robot:
                 self.peer.create_subscription(kind, f'{name}/{topic}', kept, DEEP)
             self._images[name] = self.peer.create_publisher(Image, f'{name}/image', DEEP)
             self._infos[name] = self.peer.create_publisher(CameraInfo, f'{name}/camera_info', DEEP)
+        # Last: a status that is heard means that all of the above is.
+        self.peer.create_subscription(Status, 'status', self.statuses.append, DEEP)
         self._static = StaticTransformBroadcaster(self.peer)
 
     def wait_until_heard(self) -> None:

@@ -5,7 +5,8 @@ import math
 
 from da3_ros.engine.scale.estimate import combine
 from da3_ros.geometry.alignment import MAD_TO_SIGMA, weighted_median
-from da3_ros.geometry.rays import pixel_grid
+from da3_ros.geometry.rays import sampled
+import numpy as np
 import torch
 
 # Pixels that the median depth is taken over.
@@ -27,10 +28,9 @@ class DepthRatio:
 
 def median_depth(depth: torch.Tensor) -> float:
     """Return the median of the valid pixels of a depth image (H, W); 0 if there are none."""
-    u, v = pixel_grid(*depth.shape, _SAMPLES, depth.device)
-    samples = depth[v, u].float()
-    valid = samples[torch.isfinite(samples) & (samples > 0)]
-    return float(valid.median()) if len(valid) else 0.0
+    samples = sampled(depth, _SAMPLES)
+    valid = np.sort(samples[(samples > 0) & (samples < np.inf)])
+    return float(valid[(len(valid) - 1) // 2]) if len(valid) else 0.0
 
 
 def depth_ratio(
@@ -47,14 +47,13 @@ def depth_ratio(
     together, so the number of parts, not of pixels, is what an average gains from. Each part's
     weighted median is one reading.
     """
-    ratios = (metres.double().log() - map_depth.double().log()).cpu()
-    weights, cells = weights.double().cpu(), cells.cpu()
-    parts = [(ratios[cells == c], weights[cells == c]) for c in cells.unique()]
-    centres = torch.stack([weighted_median(r, w) for r, w in parts])
-    centre = weighted_median(centres, torch.ones_like(centres))
-    within = MAD_TO_SIGMA * weighted_median((ratios - centre).abs(), weights)
-    sigma = float(within.clamp_min(1e-3))
-    estimate = combine(centres.numpy(), torch.full_like(centres, sigma).numpy())
+    ratios = (metres.double().log() - map_depth.double().log()).cpu().numpy()
+    weights, cells = weights.double().cpu().numpy(), cells.cpu().numpy()
+    parts = [cells == cell for cell in np.unique(cells)]
+    centres = np.array([weighted_median(ratios[part], weights[part]) for part in parts])
+    centre = weighted_median(centres, np.ones(len(centres)))
+    within = MAD_TO_SIGMA * weighted_median(np.abs(ratios - centre), weights)
+    estimate = combine(centres, np.full(len(centres), max(within, 1e-3)))
     return DepthRatio(estimate.log_scale, math.hypot(estimate.spread, min_sigma))
 
 

@@ -11,7 +11,6 @@ import math
 
 from da3_ros.geometry.alignment import huber_weights, MAD_TO_SIGMA, weighted_median
 import numpy as np
-import torch
 
 # Readings further than so many standard deviations from the median are not used at all.
 _GATE = 3.0
@@ -41,22 +40,21 @@ def combine(
     the number of readings that share one error; ``floor`` is what all of them have in common, and
     no number of readings averages out.
     """
-    values, sigma = torch.as_tensor(log_scales), torch.as_tensor(sigmas)
-    weights = sigma.reciprocal().square()
-    centre = weighted_median(values, weights)
-    deviations = (values - centre) / sigma
-    scatter = sigma.new_tensor(1.0)
-    if len(values) >= _MIN_FOR_SCATTER:
-        scatter = MAD_TO_SIGMA * weighted_median(deviations.abs(), torch.ones_like(sigma))
-        scatter = scatter.clamp_min(_MIN_SCATTER)
-    weights = weights * (deviations.abs() <= _GATE * scatter) * huber_weights(deviations, scatter)
-    centre = (weights * values).sum() / weights.sum()
-    variance = float(scatter.square() * redundancy / weights.sum())
-    drift = _half_difference(values, weights) / 2.0
+    weights = sigmas**-2.0
+    deviations = (log_scales - weighted_median(log_scales, weights)) / sigmas
+    scatter = 1.0
+    if len(log_scales) >= _MIN_FOR_SCATTER:
+        usual = weighted_median(np.abs(deviations), np.ones(len(log_scales)))
+        scatter = max(MAD_TO_SIGMA * usual, _MIN_SCATTER)
+    is_inside = np.abs(deviations) <= _GATE * scatter
+    weights = weights * is_inside * huber_weights(deviations, scatter)
+    centre = weights @ log_scales / weights.sum()
+    variance = scatter**2 * redundancy / weights.sum()
+    drift = _half_difference(log_scales, weights) / 2.0
     return ScaleEstimate(float(centre), math.sqrt(max(variance, drift**2) + floor**2))
 
 
-def _half_difference(values: torch.Tensor, weights: torch.Tensor) -> float:
+def _half_difference(values: np.ndarray, weights: np.ndarray) -> float:
     """Return how much newer readings (N,) exceed older ones; 0 if there are few."""
     half = len(values) // 2
     older, newer = weights[:half].sum(), weights[half:].sum()

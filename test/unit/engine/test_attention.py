@@ -30,7 +30,7 @@ def choice(outcomes: list, monkeypatch: pytest.MonkeyPatch) -> tuple[AttentionCh
             raise outcome
         return outcome
 
-    monkeypatch.setattr(attention, '_milliseconds', measured)
+    monkeypatch.setattr(attention, 'milliseconds', measured)
     return AttentionChoice(2, 64, torch.float32, CPU), left
 
 

@@ -191,3 +191,15 @@ def test_everything_that_a_stream_needs_is_prepared(net: AnyViewNetwork, is_pose
             known = len(keys) - 1
             runner.infer([make(key) for key in keys], window.dense_slots(known, 1))
     assert set(stages.runs) == prepared
+
+
+def test_indices_go_to_their_stages(net: AnyViewNetwork) -> None:
+    """In one copy; what is not told is 0, whatever was there before."""
+    plan = WindowPlan(net, (42, 56), Capacity(views=4, dense=2, new=2))
+    plan.point_to(new=[3, 1], turned={True: [2], False: [3, 1, 0]}, window=[2, 3], dense=[1, 0])
+    buffers = plan.reference_slot, plan.other_slots, plan.window_slots, plan.dense_views
+    told = [buffer.tolist() for buffer in (plan.new_slots, *buffers)]
+    assert told == [[3, 1], [2], [3, 1, 0, 0], [2, 3, 0, 0], [1, 0]]
+    plan.point_to(new=[1], turned={True: [], False: []}, window=[3], dense=[1])
+    told = [buffer.tolist() for buffer in (plan.new_slots, *buffers)]
+    assert told == [[1, 0], [0], [0, 0, 0, 0], [3, 0, 0, 0], [1, 0]]

@@ -81,28 +81,27 @@ def test_similarity_refuses_bad_input() -> None:
 
 @given(seeds, st.integers(1, 50))
 def test_weighted_median_of_equal_weights_is_a_median(seed: int, count: int) -> None:
-    values = torch.from_numpy(np.random.default_rng(seed).normal(size=count))
-    median = weighted_median(values, torch.ones(count))
+    values = np.random.default_rng(seed).normal(size=count)
+    median = weighted_median(values, np.ones(count))
     assert (values < median).sum() <= count / 2
     assert (values > median).sum() <= count / 2
 
 
 def test_weighted_median_follows_the_weight() -> None:
-    values = torch.tensor([3.0, 1.0, 2.0])
-    assert weighted_median(values, torch.tensor([10.0, 1.0, 1.0])) == 3.0
-    assert weighted_median(values, torch.tensor([0.0, 1.0, 0.0])) == 1.0
+    values = np.array([3.0, 1.0, 2.0])
+    assert weighted_median(values, np.array([10.0, 1.0, 1.0])) == 3.0
+    assert weighted_median(values, np.array([0.0, 1.0, 0.0])) == 1.0
 
 
 def test_huber_weights() -> None:
-    weights = huber_weights(torch.tensor([0.0, 1.0, -2.69, 13.45]), torch.tensor(1.0))
-    torch.testing.assert_close(weights, torch.tensor([1.0, 1.0, 0.5, 0.1]), rtol=1e-3, atol=0)
+    weights = huber_weights(np.array([0.0, 1.0, -2.69, 13.45]), 1.0)
+    np.testing.assert_allclose(weights, [1.0, 1.0, 0.5, 0.1], rtol=1e-3)
 
 
 def test_location_holds_against_a_third_of_outliers() -> None:
-    generator = torch.Generator().manual_seed(4)
-    values = 2.0 + 0.01 * torch.randn(3000, generator=generator)
+    values = np.random.default_rng(4).normal(2.0, 0.01, 3000)
     values[:1000] = 5.0
-    centre, sigma = robust_location(values, torch.ones(3000))
+    centre, sigma = robust_location(values, np.ones(3000))
     assert abs(centre - 2.0) < 0.02
     assert abs(values.mean() - 2.0) > 0.9  # the plain mean does not hold
     assert 0.005 < sigma < 0.05

@@ -1,7 +1,7 @@
 """Rays in PyTorch are those of the NumPy cameras, at the pixels asked for."""
 
 from da3_ros.geometry.cameras import pixel_rays
-from da3_ros.geometry.rays import pixel_grid, rays_through, thinned
+from da3_ros.geometry.rays import pixel_grid, rays_through, sampled, sampled_rays, thinned
 import numpy as np
 import pytest
 import torch
@@ -17,6 +17,13 @@ def test_rays_are_those_of_the_camera(count: int) -> None:
     assert 0 <= int(v.min()) <= int(v.max()) < 24
     expected = pixel_rays(K, 24, 32)[v.numpy(), u.numpy()]
     np.testing.assert_allclose(rays_through(u, v, K), expected, atol=1e-6)
+    np.testing.assert_allclose(sampled_rays(24, 32, count, K), expected, atol=1e-12)
+
+
+def test_rays_of_several_cameras_are_those_of_each() -> None:
+    cameras = np.stack([K, K @ np.diag([1.5, 1.2, 1.0])])
+    each = [sampled_rays(24, 32, 50, camera) for camera in cameras]
+    np.testing.assert_array_equal(sampled_rays(24, 32, 50, cameras), np.stack(each))
 
 
 def test_grid_is_about_as_large_as_asked() -> None:
@@ -29,3 +36,4 @@ def test_thinned_images_hold_the_pixels_of_the_grid(count: int) -> None:
     image = torch.arange(24.0 * 33).reshape(24, 33)
     u, v = pixel_grid(24, 33, count, torch.device('cpu'))
     torch.testing.assert_close(thinned(image, count).flatten(), image[v, u])
+    np.testing.assert_array_equal(sampled(image.half(), count), image[v, u].half())

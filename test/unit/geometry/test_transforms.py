@@ -72,6 +72,8 @@ def test_blend_ends_at_both_ends_and_halves_the_angle(seed: int) -> None:
     a, b = random_pose(rng), random_pose(rng)
     np.testing.assert_allclose(blend(a, b, 0.0), a, atol=1e-12)
     np.testing.assert_allclose(blend(a, b, 1.0), b, atol=1e-9)
+    both = blend(np.stack([a, b]), np.stack([b, a]), np.array([0.2, 0.7]))
+    np.testing.assert_allclose(both, [blend(a, b, 0.2), blend(b, a, 0.7)], atol=1e-12)
     half = blend(a, b, 0.5)
     to_half = rotation_angle_deg(a[:3, :3].T @ half[:3, :3])
     assert to_half == pytest.approx(rotation_angle_deg(a[:3, :3].T @ b[:3, :3]) / 2, abs=1e-6)

@@ -10,6 +10,8 @@ from da3_ros.tools.bench_table import heading, line
 from da3_ros.tools.main import main
 import pytest
 
+from benchmarks import report
+
 QUICK = ['bench', '--device', 'cpu', '--precision', 'fp32', '--sizes', '56x42', '--steps', '1']
 
 
@@ -28,7 +30,7 @@ def test_rows_are_printed_and_kept(tmp_path: Path, capsys: pytest.CaptureFixture
         assert row['total_ms'] > 0
         assert row['limit_ms'] == pytest.approx(row['tflop'] / row['tflop_per_s'] * 1e3)
     stages = rows[1]['stages_ms']
-    assert set(stages) == {'prefix', 'enter', 'mix', 'decode', 'dense'}
+    assert set(stages) == {'prefix', 'enter', 'mix', 'heads'}
     assert rows[1]['ratio'] == pytest.approx(rows[0]['total_ms'] / rows[1]['total_ms'])
 
 
@@ -74,3 +76,12 @@ def test_what_a_new_frame_takes_is_less_than_the_whole() -> None:
 def test_columns_line_up() -> None:
     row = Row(Case('embedded', 4, 1, 1, 224, 168), 'cached', 123.4, {'mix': 100.0}, tflop=0.0138)
     assert len(line(row)) == len(heading().splitlines()[0])
+
+
+def test_rows_with_the_stages_of_before_are_still_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, 'age', lambda commit: commit)
+    row = Row(Case('large', 8, 1, 1, 504, 280), 'cached', 12.0, {'mix': 8.0, 'heads': 1.0})
+    new = {'device': 'GPU', 'dtype': 'float16', 'commit': 'abc'} | row.as_json()
+    old = new | {'stages_ms': {'mix': 9.0, 'decode': 0.2, 'dense': 1.3}}
+    assert '| cross-view 8, heads 1 |' in report.table([new])
+    assert '| cross-view 9, cameras 0.2, depth head 1.3 |' in report.table([old])

@@ -209,6 +209,22 @@ def test_nonsense_closes_the_connection_with_a_reason(text: str | bytes, served:
     assert served.get('/')[0] == 200, 'others are not concerned'
 
 
+def test_a_packet_that_cannot_be_made_closes_the_connection(
+    served: Served,
+) -> None:
+    def broken() -> bytes:
+        raise RuntimeError('no JPEG today')
+
+    served.board.put('depth', broken)
+    with served.connect() as client:
+        with pytest.raises(websockets.ConnectionClosed) as closed:
+            client.recv(PATIENCE_S)
+    assert closed.value.rcvd.code == 1011 and 'no JPEG today' in closed.value.rcvd.reason
+    served.board.put('depth', encode('depth', {}))
+    with served.connect() as client:
+        assert kinds(client, 1) == ['depth']
+
+
 def test_a_long_command_is_not_read(served: Served) -> None:
     with served.connect() as client:
         client.send(json.dumps({'a': 'x' * 2000}))
