@@ -19,6 +19,7 @@ from contextlib import contextmanager, suppress
 import json
 import os
 from pathlib import Path
+import shlex
 import struct
 import subprocess
 import sys
@@ -30,6 +31,7 @@ from da3_ros.errors import Da3Error
 from da3_ros.msg import Status
 from da3_ros.ros.domain import private_domain
 from da3_ros.ros.node_process import NodeProcess
+from da3_ros.tools.bench import commit
 from nav_msgs.msg import Odometry
 from nav_msgs.msg import Path as PathMessage
 import numpy as np
@@ -191,7 +193,10 @@ def row(
     has_gpu = torch.cuda.is_available()
     return {
         'device': torch.cuda.get_device_name() if has_gpu else f'CPU, {os.cpu_count()} cores',
+        'torch': torch.__version__,
+        'commit': commit(),
         'date': time.strftime('%Y-%m-%d'),
+        'command': shlex.join(['python', 'benchmarks/latency.py', *sys.argv[1:]]),
         'model': model,
         'size': 'x'.join(map(str, arguments.size)),
         'rate_hz': arguments.rate,

@@ -27,7 +27,7 @@ def accelerate(net: SomeNetwork, blocks: Blocks) -> SomeNetwork:
     is_on_gpu = next(net.parameters()).device.type == 'cuda'
     if blocks == 'plain' or not is_on_gpu or net.dtype == torch.float32:
         return net
-    if not _has_triton():
+    if not has_triton():
         _log.warning(
             'Triton 3.4 or newer is not installed, so the network runs at half its speed: install '
             'it, or set compile to true.'
@@ -41,7 +41,8 @@ def accelerate(net: SomeNetwork, blocks: Blocks) -> SomeNetwork:
     return net
 
 
-def _has_triton() -> bool:
+def has_triton() -> bool:
+    """Tell whether there is a Triton that the kernels can be compiled with."""
     try:
         return find_spec('triton.tools.tensor_descriptor') is not None
     except ModuleNotFoundError:
