@@ -1,5 +1,6 @@
 """How the blocks of a network, and its dense head, are run where speed counts."""
 
+from functools import lru_cache
 from importlib.util import find_spec
 import logging
 from typing import Literal, TypeVar
@@ -28,10 +29,6 @@ def accelerate(net: SomeNetwork, blocks: Blocks) -> SomeNetwork:
     if blocks == 'plain' or not is_on_gpu or net.dtype == torch.float32:
         return net
     if not has_triton():
-        _log.warning(
-            'Triton 3.4 or newer is not installed, so the network runs at half its speed: install '
-            'it, or set compile to true.'
-        )
         return net
     from da3_ros.model.fused import fuse_blocks  # imports Triton
     from da3_ros.model.fused_head import fuse_dense
@@ -41,9 +38,32 @@ def accelerate(net: SomeNetwork, blocks: Blocks) -> SomeNetwork:
     return net
 
 
+@lru_cache
 def has_triton() -> bool:
-    """Tell whether there is a Triton that the kernels can be compiled with."""
+    """Tell whether kernels can be compiled with Triton here; warns, once, where they cannot."""
+    problem = _problem()
+    if problem:
+        _log.warning(
+            '%s; the network runs at half its speed and clouds are made on the CPU. Install PyTorch '
+            '2.8 or newer with its Triton and a C compiler, or set compile to true.',
+            problem,
+        )
+    return not problem
+
+
+def _problem() -> str:
     try:
-        return find_spec('triton.tools.tensor_descriptor') is not None
+        if find_spec('triton.tools.tensor_descriptor') is None:
+            return 'The installed Triton is older than 3.4'
     except ModuleNotFoundError:
-        return False
+        return 'Triton is not installed'
+    if not torch.cuda.is_available():  # interpreted
+        return ''
+    from da3_ros.model.kernels import add
+
+    try:
+        ones = torch.ones(1, 1, 16, device='cuda')
+        add(ones, ones, ones[0, 0])
+    except Exception as error:  # of a C compiler, a driver, a GPU that it does not know
+        return f'Triton cannot compile here ({type(error).__name__}: {error})'.splitlines()[0]
+    return ''
