@@ -59,7 +59,7 @@ FILLS = {'keyframe.max_overlap': 1.0, 'keyframe.min_parallax_deg': 0.1}
 DEFAULTS = {'keyframe.max_overlap': 0.75, 'keyframe.min_parallax_deg': 8.0}
 # What is left of the differences that random weights see between pictures: cameras that stand
 # close together, look one way and have one lens.
-_LEFT = {'centre': 0.2, 'quaternion': 0.01, 'fov': 0.01}
+_LEFT = {'centre': 0.4, 'quaternion': 0.01, 'fov': 0.01}
 _BEST_EFFORT = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 _PICTURES = 24
 _LONGEST_START_S = 300.0  # it may compile

@@ -44,8 +44,8 @@ def has_triton() -> bool:
     problem = _problem()
     if problem:
         _log.warning(
-            '%s; the network runs at half its speed and clouds are made on the CPU. Install PyTorch '
-            '2.8 or newer with its Triton and a C compiler, or set compile to true.',
+            '%s; the network runs at half its speed and clouds are made on the CPU. Install a C '
+            'compiler and PyTorch 2.8 or newer, with its Triton, or set compile to true.',
             problem,
         )
     return not problem
