@@ -196,7 +196,12 @@ def row(
         'torch': torch.__version__,
         'commit': commit(),
         'date': time.strftime('%Y-%m-%d'),
-        'command': shlex.join(['python', 'benchmarks/latency.py', *sys.argv[1:]]),
+        'command': shlex.join(
+            ['python', 'benchmarks/latency.py', '--models', model]
+            + ['--size', '{}x{}'.format(*arguments.size), '--rate', f'{arguments.rate:g}']
+            + ['--seconds', f'{arguments.seconds:g}']
+            + [word for text in arguments.parameters for word in ('-p', text)]
+        ),
         'model': model,
         'size': 'x'.join(map(str, arguments.size)),
         'rate_hz': arguments.rate,
