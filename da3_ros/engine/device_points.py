@@ -14,7 +14,7 @@ import torch
 
 def makes_points(device: torch.device) -> bool:
     """Tell whether the points of a view on a device can be made there."""
-    return device.type == 'cuda' and has_triton()
+    return device.type == 'cuda' and has_triton(device)
 
 
 class DevicePoints:

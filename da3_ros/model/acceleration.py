@@ -25,10 +25,10 @@ def accelerate(net: SomeNetwork, blocks: Blocks) -> SomeNetwork:
     """
     if blocks == 'compiled':
         return compile_network(net)
-    is_on_gpu = next(net.parameters()).device.type == 'cuda'
-    if blocks == 'plain' or not is_on_gpu or net.dtype == torch.float32:
+    device = next(net.parameters()).device
+    if blocks == 'plain' or device.type != 'cuda' or net.dtype == torch.float32:
         return net
-    if not has_triton():
+    if not has_triton(device):
         return net
     from da3_ros.model.fused import fuse_blocks  # imports Triton
     from da3_ros.model.fused_head import fuse_dense
@@ -39,9 +39,9 @@ def accelerate(net: SomeNetwork, blocks: Blocks) -> SomeNetwork:
 
 
 @lru_cache
-def has_triton() -> bool:
-    """Tell whether kernels can be compiled with Triton here; warns, once, where they cannot."""
-    problem = _problem()
+def has_triton(device: torch.device) -> bool:
+    """Tell whether Triton's kernels run on a GPU; warns, once, where they do not."""
+    problem = _problem(device)
     if problem:
         _log.warning(
             '%s; the network runs at half its speed and clouds are made on the CPU. Install a C '
@@ -51,19 +51,18 @@ def has_triton() -> bool:
     return not problem
 
 
-def _problem() -> str:
+def _problem(device: torch.device) -> str:
     try:
         if find_spec('triton.tools.tensor_descriptor') is None:
             return 'The installed Triton is older than 3.4'
     except ModuleNotFoundError:
         return 'Triton is not installed'
-    if not torch.cuda.is_available():  # interpreted
-        return ''
     from da3_ros.model.kernels import add
 
     try:
-        ones = torch.ones(1, 1, 16, device='cuda')
-        add(ones, ones, ones[0, 0])
+        ones = torch.ones(1, 1, 16, device=device)
+        with torch.cuda.device_of(ones):
+            add(ones, ones, ones[0, 0])
     except Exception as error:  # of a C compiler, a driver, a GPU that it does not know
         return f'Triton cannot compile here ({type(error).__name__}: {error})'.splitlines()[0]
     return ''

@@ -33,8 +33,8 @@ def test_without_triton_it_is_said_once(
 
     monkeypatch.setattr(acceleration, 'find_spec', find)
     with caplog.at_level(logging.WARNING):
-        assert not has_triton()
-        assert not has_triton()
+        assert not has_triton(torch.device('cpu'))
+        assert not has_triton(torch.device('cpu'))
     assert len(caplog.records) == 1
     assert 'Triton' in caplog.text and 'compile to true' in caplog.text
 
@@ -44,11 +44,16 @@ def test_a_triton_that_cannot_compile_is_said(
 ) -> None:
     pytest.importorskip('triton')
 
-    def ones(*_: object, **__: object) -> None:
+    def add(*_: object) -> None:
         raise RuntimeError('Failed to find C compiler\nmore of it')
 
-    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
-    monkeypatch.setattr(torch, 'ones', ones)
+    monkeypatch.setattr('da3_ros.model.kernels.add', add)
     with caplog.at_level(logging.WARNING):
-        assert not has_triton()
+        assert not has_triton(torch.device('cpu'))
     assert 'Failed to find C compiler' in caplog.text and 'more of it' not in caplog.text
+
+
+def test_kernels_run_here() -> None:
+    """Interpreted, where there is no GPU."""
+    pytest.importorskip('triton')
+    assert has_triton(torch.device('cuda' if torch.cuda.is_available() else 'cpu'))
