@@ -19,6 +19,7 @@ from contextlib import contextmanager, suppress
 import json
 import os
 from pathlib import Path
+import shlex
 import struct
 import subprocess
 import sys
@@ -30,6 +31,7 @@ from da3_ros.errors import Da3Error
 from da3_ros.msg import Status
 from da3_ros.ros.domain import private_domain
 from da3_ros.ros.node_process import NodeProcess
+from da3_ros.tools.bench import commit
 from nav_msgs.msg import Odometry
 from nav_msgs.msg import Path as PathMessage
 import numpy as np
@@ -57,11 +59,11 @@ FILLS = {'keyframe.max_overlap': 1.0, 'keyframe.min_parallax_deg': 0.1}
 DEFAULTS = {'keyframe.max_overlap': 0.75, 'keyframe.min_parallax_deg': 8.0}
 # What is left of the differences that random weights see between pictures: cameras that stand
 # close together, look one way and have one lens.
-_LEFT = {'centre': 0.1, 'quaternion': 0.01, 'fov': 0.01}
+_LEFT = {'centre': 0.4, 'quaternion': 0.01, 'fov': 0.01}
 _BEST_EFFORT = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 _PICTURES = 24
 _LONGEST_START_S = 300.0  # it may compile
-_LONGEST_FILL_S = 15.0
+_LONGEST_FILL_S = 25.0
 _LONGEST_ANSWER_S, _ASK_AGAIN_S = 10.0, 1.0
 
 
@@ -191,7 +193,15 @@ def row(
     has_gpu = torch.cuda.is_available()
     return {
         'device': torch.cuda.get_device_name() if has_gpu else f'CPU, {os.cpu_count()} cores',
+        'torch': torch.__version__,
+        'commit': commit(),
         'date': time.strftime('%Y-%m-%d'),
+        'command': shlex.join(
+            ['python', 'benchmarks/latency.py', '--models', model]
+            + ['--size', '{}x{}'.format(*arguments.size), '--rate', f'{arguments.rate:g}']
+            + ['--seconds', f'{arguments.seconds:g}']
+            + [word for text in arguments.parameters for word in ('-p', text)]
+        ),
         'model': model,
         'size': 'x'.join(map(str, arguments.size)),
         'rate_hz': arguments.rate,

@@ -8,10 +8,13 @@ table says which commit a row was measured at, and how often the code that was m
 since.
 """
 
+from dataclasses import fields
 import json
 from pathlib import Path
 import subprocess
 
+from da3_ros.tools.bench_measure import stage_flops
+from da3_ros.tools.bench_subjects import Case
 import matplotlib
 
 matplotlib.use('Agg')
@@ -45,14 +48,16 @@ def newest(rows: list[dict]) -> list[dict]:
 def table(rows: list[dict]) -> str:
     """Return the rows in Markdown."""
     lines = [
-        '| device | type | case | runner | ms | of the limit | stages ms | GiB | ratio | commit |',
+        '| device | type | case | runner | ms | of the limit | stages ms (of their limits) '
+        '| GiB | ratio | commit |',
         '|---|---|---|---|---|---|---|---|---|---|',
     ]
     official = {_where(row): row for row in rows if row['runner'] == 'official'}
     for row in rows:
         total = row['total_ms']
+        of_limits = shares(row)
         stages = ', '.join(
-            f'{name} {row["stages_ms"][key]:.3g}'
+            f'{name} {row["stages_ms"][key]:.3g}{of_limits.get(key, "")}'
             for key, name in STAGES.items()
             if key in row['stages_ms']
         )
@@ -66,6 +71,17 @@ def table(rows: list[dict]) -> str:
             f'| {ratio:.2f} to {baseline} | {age(row["commit"])} |'
         )
     return '\n'.join(lines) + '\n'
+
+
+def shares(row: dict) -> dict[str, str]:
+    """Return how near each stage comes to what the hardware allows, as far as that is known."""
+    case = Case(*(row[f.name] for f in fields(Case)))
+    limits_ms = {key: 1e3 * tflop / row['tflop_per_s'] for key, tflop in stage_flops(case).items()}
+    return {
+        key: f' ({100 * limits_ms[key] / ms:.0f} %)'
+        for key, ms in row['stages_ms'].items()
+        if key in limits_ms
+    }
 
 
 def _where(row: dict) -> tuple:

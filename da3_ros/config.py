@@ -167,8 +167,8 @@ class EngineConfig(Config):
     )
     compile: bool = parameter(
         False,
-        'Compile the network with torch.compile: up to minutes at the first start, less time for '
-        'each frame; needs a C compiler.',
+        'Compile the network with torch.compile, up to minutes at the first start: for GPUs '
+        "without Triton, where the package's own kernels cannot run; needs a C compiler.",
     )
     max_stamp_jump_s: float = parameter(
         1.0,

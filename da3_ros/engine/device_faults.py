@@ -1,7 +1,7 @@
 """What an engine does when its device fails: give up views for memory, or say that it is lost."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 import functools
 
 from da3_ros.engine.frame import Frame, Update
@@ -47,7 +47,8 @@ def spares_memory(push: Push) -> Push:
     @functools.wraps(push)
     def wrapper(engine: object, frames: Sequence[Frame]) -> Update:
         try:
-            return push(engine, frames)
+            with _current(engine.device):
+                return push(engine, frames)
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
@@ -77,7 +78,8 @@ def fits_memory(warm_up: Callable[..., None]) -> Callable[..., None]:
     def wrapper(engine: object, *args: object, new: int = 1, **kwargs: object) -> None:
         while True:
             try:
-                return warm_up(engine, *args, new=new, **kwargs)
+                with _current(engine.device):
+                    return warm_up(engine, *args, new=new, **kwargs)
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
@@ -101,6 +103,11 @@ def loading(model: str) -> Iterator[None]:
         raise DeviceMemoryError(
             f"The weights of '{model}' do not fit into the memory of the GPU; {_ADVICE}."
         ) from error
+
+
+def _current(device: torch.device) -> AbstractContextManager:
+    """Make a GPU the current one, on which Triton launches kernels wherever their tensors are."""
+    return torch.cuda.device(device) if device.type == 'cuda' else nullcontext()
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -51,7 +51,8 @@ class DevicePreprocess:
         )
         planes = self._uploaded(rgb).permute(2, 0, 1).float()  # (3, H, W)
         levels = (rows @ planes @ columns.T).round_().clamp_(0, 255)  # (3, h, w)
-        small = levels.permute(1, 2, 0).byte().cpu().numpy()
+        # Whoever reads the colours of a pixel, and all do, wants them side by side.
+        small = levels.byte().permute(1, 2, 0).contiguous().cpu().numpy()
         if intrinsics is not None:
             intrinsics = np.diag((target[0] / width, target[1] / height, 1.0)) @ intrinsics
         return Preprocessed((levels - self._mean) / self._std, small, intrinsics)

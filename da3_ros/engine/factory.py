@@ -10,9 +10,12 @@ from da3_ros.model.weights import network_config
 Engine = StreamingEngine | SingleViewEngine
 
 
-def make_engine(config: EngineConfig, **parts: object) -> Engine:
+def make_engine(config: EngineConfig, on_device: bool = False, **parts: object) -> Engine:
     """
     Make the engine for what ``config.model`` names; ``parts`` are for a ``StreamingEngine``.
+
+    ``on_device`` has views keep what of them is on a GPU, for whoever makes their points there and
+    then lets them go.
 
     Raises:
         WeightsError: if the weights are missing, damaged or of another network.
@@ -23,5 +26,5 @@ def make_engine(config: EngineConfig, **parts: object) -> Engine:
     network = network_config(config.model)
     with loading(config.model):
         if isinstance(network, ModelConfig) and not network.is_any_view:
-            return SingleViewEngine(config)
-        return StreamingEngine(config, **parts)
+            return SingleViewEngine(config, on_device=on_device)
+        return StreamingEngine(config, on_device=on_device, **parts)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 import enum
 
 from da3_ros.engine.content import Content
+from da3_ros.engine.device_view import DeviceView
 from da3_ros.engine.prior_status import PriorStatus
 from da3_ros.errors import FrameError
 from da3_ros.geometry.cameras import Distortion
@@ -78,7 +79,8 @@ class View:
     says ``is_metric``, else in map units. ``confidence`` (h, w) float32, 1 and up. ``rgb`` (h, w,
     3) uint8, the pixels that the depth belongs to. ``intrinsics`` (3, 3) pixels at the size of the
     depth. ``map_from_camera`` (4, 4) float64. ``pose_covariance`` (6, 6): x, y, z, rotations about
-    the fixed x, y, z axes of the map (REP 103), m² and rad².
+    the fixed x, y, z axes of the map (REP 103), m² and rad². ``on_device`` is what of it is on a
+    GPU, for whoever asked the engine for that: a view that has it keeps memory there.
     """
 
     camera: str
@@ -90,6 +92,7 @@ class View:
     map_from_camera: np.ndarray | None
     pose_covariance: np.ndarray | None
     is_keyframe: bool
+    on_device: DeviceView | None = None
 
     def within(self, content: Content | None) -> 'View':
         """Return the view without the padding around its content, None: as it is."""
@@ -102,6 +105,7 @@ class View:
             confidence=self.confidence[content.pixels],
             rgb=self.rgb[content.pixels],
             intrinsics=None if k is None else content.cut_out(k),
+            on_device=None if self.on_device is None else self.on_device.within(content),
         )
 
 

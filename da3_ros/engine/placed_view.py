@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from da3_ros.engine.device_view import DeviceView
 from da3_ros.engine.frame import View
 from da3_ros.engine.keyframes import covisibilities, Covisibility, Keyframe, looks, overlap_points
 from da3_ros.engine.motion import MotionFilter
@@ -158,13 +159,15 @@ class PlacedView:
         spread: float,
         is_keyframe: bool,
         is_adrift: bool,
+        on_device: bool,
     ) -> View:
         """
         Return the view in the one scale that everything is published in.
 
         An error of that scale, relative standard deviation ``spread``, moves a camera along the
         line from the ``origin`` (3,), which scaling leaves in its place. Where a part of the map
-        that is adrift lies to the others is not known at all.
+        that is adrift lies to the others is not known at all. ``on_device`` tells whether it keeps
+        what is on the device, all of which is complete then: what is downloaded was waited for.
         """
         placed = self.keyframe.mapped(scaled_from_map)
         pose = scaled_from_map.apply_to_pose(self.map_from_camera)
@@ -184,4 +187,7 @@ class PlacedView:
             map_from_camera=pose,
             pose_covariance=covariance,
             is_keyframe=is_keyframe,
+            on_device=(
+                DeviceView(placed.depth, self.confidence, placed.view.image) if on_device else None
+            ),
         ).within(placed.view.content)

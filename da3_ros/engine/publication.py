@@ -3,20 +3,28 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from da3_ros.engine.device_points import makes_points, warm_up_points
 from da3_ros.engine.frame import View
 from da3_ros.engine.motion import MotionFilter
 from da3_ros.engine.placed_view import PlacedView, RigPlace
 from da3_ros.engine.scale import PartScales
 from da3_ros.engine.scale.depths import median_depth
+import torch
 
 
 class Publication:
     """Turns placed views into published ones, and keeps the motion of their cameras for that."""
 
-    def __init__(self, scales: PartScales) -> None:
-        """Take the scales of the map's parts."""
-        self._scales = scales
+    def __init__(self, scales: PartScales, device: torch.device | None) -> None:
+        """Take the scales of the map's parts; with a ``device``, views keep what is on it."""
+        self._scales, self._device = scales, device
+        self._on_device = device is not None and makes_points(device)
         self.clear()
+
+    def warm_up(self) -> None:
+        """Have the first view's points made as fast as the others'."""
+        if self._on_device:
+            warm_up_points(self._device)
 
     def clear(self) -> None:
         """Forget how cameras moved: they are elsewhere in the map now without having moved."""
@@ -39,7 +47,7 @@ class Publication:
         spread = scale.spread if scale.is_metric else 0.0
         placing = self._scales.scaled_from_map(part), self._scales.origin, spread
         return tuple(
-            steadied.published(*placing, view in kept, is_adrift)
+            steadied.published(*placing, view in kept, is_adrift, self._on_device)
             for view, steadied in zip(placed, self._steadied(placed, scale.unit), strict=True)
         )
 

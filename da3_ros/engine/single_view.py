@@ -11,6 +11,8 @@ from da3_ros.config import EngineConfig
 from da3_ros.engine.admission import Admission
 from da3_ros.engine.device import empty_cache, resolve_device, resolve_precision
 from da3_ros.engine.device_faults import fits_memory, spares_memory
+from da3_ros.engine.device_points import makes_points, warm_up_points
+from da3_ros.engine.device_view import DeviceView
 from da3_ros.engine.fitting import Fitted, Fitting
 from da3_ros.engine.frame import EngineStatus, Frame, KeyframePose, TrackingState, Update, View
 from da3_ros.engine.map_cloud import Surface
@@ -37,9 +39,16 @@ class SingleViewEngine:
 
     has_map = False
 
-    def __init__(self, config: EngineConfig, net: SingleViewNetwork | None = None) -> None:
+    def __init__(
+        self,
+        config: EngineConfig,
+        net: SingleViewNetwork | None = None,
+        on_device: bool = False,
+    ) -> None:
         """
         Load the network that ``config`` names, or take one that is on its device already.
+
+        ``on_device`` has views keep what of them is on a GPU.
 
         Raises:
             WeightsError: if the weights are missing, damaged or of another network.
@@ -56,6 +65,7 @@ class SingleViewEngine:
         self._config = config
         self._resolution = config.resolution or net.config.resolution
         self._fitting = Fitting(self.device, self._resolution)
+        self._on_device = on_device and makes_points(self.device)
         self.reset()
 
     @property
@@ -90,6 +100,8 @@ class SingleViewEngine:
     ) -> None:
         """Run the network once on an empty image, so that the first frame is not the slow one."""
         self._infer([preprocess(np.zeros((height, width, 3), np.uint8), self._resolution)])
+        if self._on_device:
+            warm_up_points(self.device)
 
     def shrink(self, newest: int) -> int:
         """Free memory; there is no window to shrink: 0."""
@@ -133,7 +145,10 @@ class SingleViewEngine:
         clock.lap('preprocess')
         prediction = self._infer([each.prepared for each in fitted])
         depths, skies = prediction.depth[0], is_sky(prediction.sky[0])
-        views = tuple(_view(*parts) for parts in zip(frames, fitted, depths, skies, strict=True))
+        views = tuple(
+            _view(*parts, self._on_device)
+            for parts in zip(frames, fitted, depths, skies, strict=True)
+        )
         clock.lap('network')
         self._admission.accept(frames)
         is_metric = prediction.scale is not None
@@ -164,12 +179,23 @@ class SingleViewEngine:
         return self._net(images[None], intrinsics)
 
 
-def _view(frame: Frame, fitted: Fitted, depth: torch.Tensor, sky: torch.Tensor) -> View:
-    """Return what is published of one frame, from its depth (H, W) and sky (H, W) bool."""
+def _view(
+    frame: Frame, fitted: Fitted, depth: torch.Tensor, sky: torch.Tensor, on_device: bool
+) -> View:
+    """
+    Return what is published of one frame, from its depth (H, W) and sky (H, W) bool.
+
+    ``on_device`` tells whether it keeps what is on the device.
+    """
     is_valid = torch.isfinite(depth) & (depth > 0) & ~sky
     if fitted.seen is not None:
         is_valid &= fitted.seen
-    depth_m = torch.where(is_valid, depth, torch.nan).cpu().numpy()
+    depth = torch.where(is_valid, depth, torch.nan)
+    kept = None
+    if on_device:  # before the download, which is waited for: all of it is complete then
+        image = fitted.prepared.image.to(depth.device)
+        kept = DeviceView(depth, torch.ones_like(depth), image)
+    depth_m = depth.cpu().numpy()
     return View(
         camera=frame.camera,
         stamp_ns=frame.stamp_ns,
@@ -180,4 +206,5 @@ def _view(frame: Frame, fitted: Fitted, depth: torch.Tensor, sky: torch.Tensor) 
         map_from_camera=None,
         pose_covariance=None,
         is_keyframe=False,
+        on_device=kept,
     ).within(fitted.content)

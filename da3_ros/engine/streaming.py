@@ -62,12 +62,13 @@ class StreamingEngine:
         make_runner: Callable[[AnyViewNetwork], Runner] | None = None,
         robot: Robot | None = None,
         metric_runner: MetricRunner | None = None,
+        on_device: bool = False,
     ) -> None:
         """
         Load the networks that ``config`` names, or take runners that stand for them.
 
         ``make_runner`` makes the runner of the network that predicts windows; None: the fast one.
-        ``robot`` is asked for metres, from the thread that pushes.
+        ``robot`` is asked for metres, from the thread that pushes; ``on_device``: ``make_engine``.
 
         Raises:
             WeightsError: if the weights are missing, damaged or of another network.
@@ -98,7 +99,7 @@ class StreamingEngine:
         self._tracking = Tracking()
         self._rigging = Rigging(robot)
         self._scales = PartScales(partial(new_scale, config.scale, robot, metric_runner))
-        self._publication = Publication(self._scales)
+        self._publication = Publication(self._scales, self.device if on_device else None)
         self.reset()
 
     @property
@@ -156,6 +157,7 @@ class StreamingEngine:
             self._runner.infer([view])
         if self._metric_runner is not None:
             self._metric_runner.infer(view, np.diag([width, width, 1.0]))
+        self._publication.warm_up()
 
     def shrink(self, newest: int) -> int:
         """Free memory; return how many views a window has from now on, 0 if it cannot shrink."""
@@ -269,9 +271,7 @@ class StreamingEngine:
         """
         Place the window in the map and settle the intrinsics; the first one makes the map.
 
-        Raises:
-            RegistrationError: if it fits nowhere.
-
+        Raises ``RegistrationError`` if it fits nowhere.
         """
         check_finite(prediction)
         newest = [

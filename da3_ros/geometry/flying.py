@@ -23,9 +23,9 @@ import numpy as np
 
 # Pixels over which a plane must go on to one side: edges are smeared over fewer. The shorter
 # stretch is for large steps, across which the longer one may have any slope, the right one too.
-_REACHES = (6, 12)
+REACHES = (6, 12)
 # Relative difference of slope up to which a stretch is taken for a plane.
-_SLOPE = 0.35
+SLOPE = 0.35
 
 
 def is_flying(depth: np.ndarray, max_edge: float) -> np.ndarray:
@@ -35,34 +35,49 @@ def is_flying(depth: np.ndarray, max_edge: float) -> np.ndarray:
     ``max_edge`` is the step between neighbours, as a share of the farther one's depth, up to which
     they are one surface; with 0, none is flying. Invalid depth (NaN, 0) is not flying.
     """
+    flying = np.zeros(depth.shape, bool)
     if max_edge <= 0:
-        return np.zeros(depth.shape, bool)
+        return flying
     with np.errstate(divide='ignore', invalid='ignore'):
         inverse = np.where(depth > 0, np.float32(1.0) / depth, np.float32(0.0))
-    flying = np.zeros(depth.shape, bool)
-    _mark(inverse, max_edge, flying)
-    _mark(inverse.T, max_edge, flying.T)
+        least = inverse * np.float32(1.0 - max_edge)
+    for axis in (0, 1):
+        _mark(inverse, least, axis, flying)
     return flying
 
 
-def _mark(inverse: np.ndarray, max_edge: float, flying: np.ndarray) -> None:
-    """Set ``flying`` (H, W) where inverse depth (H, W) hangs between two others of its row."""
-    if inverse.shape[1] < 3:
+def _mark(inverse: np.ndarray, least: np.ndarray, axis: int, flying: np.ndarray) -> None:
+    """
+    Set ``flying`` (H, W) where inverse depth (H, W) hangs between two others along an axis.
+
+    ``least`` (H, W) is what of it a step away still is one surface.
+    """
+    length, width = inverse.shape[axis], inverse.shape[1]
+    if length < 3:
         return
-    least = inverse * np.float32(1.0 - max_edge)
-    nears = least[:, 1:] > inverse[:, :-1]  # pixel i + 1 is nearer than pixel i, by a step
-    recedes = least[:, :-1] > inverse[:, 1:]
-    hangs = (nears[:, :-1] & nears[:, 1:]) | (recedes[:, :-1] & recedes[:, 1:])
-    row, column = np.nonzero(hangs)
-    column += 1
-    is_plane = np.zeros(len(row), bool)
+    first = (slice(None),) * axis + (slice(None, -1),)  # all but the last, all but the first
+    last = (slice(None),) * axis + (slice(1, None),)
+    nears = least[last] > inverse[first]  # pixel i + 1 is nearer than pixel i, by a step
+    recedes = least[first] > inverse[last]
+    hangs = (nears[first] & nears[last]) | (recedes[first] & recedes[last])
+    # Pixels by their places in memory from here on: they are few, or they are slow to look at.
+    at = np.flatnonzero(hangs)
+    if axis == 0:
+        at += width
+        along, step = at // width, width
+    else:
+        row, along = np.divmod(at, width - 2)
+        along += 1
+        at, step = row * width + along, 1
+    values = inverse.ravel()
+    here = values[at]
+    is_plane = np.zeros(len(at), bool)
     for side in (-1, 1):
-        here = inverse[row, column]
-        slope = inverse[row, column + side] - here
-        goes_on = np.ones(len(row), bool)
-        for reach in _REACHES:
-            end = np.clip(column + side * reach, 0, inverse.shape[1] - 1)
-            stretch = (inverse[row, end] - here) / np.float32(reach)
-            goes_on &= np.abs(stretch - slope) < _SLOPE * np.abs(slope)
+        slope = values[at + side * step] - here
+        goes_on = np.ones(len(at), bool)
+        for reach in REACHES:
+            end = np.clip(along + side * reach, 0, length - 1) - along
+            stretch = (values[at + step * end] - here) / np.float32(reach)
+            goes_on &= np.abs(stretch - slope) < SLOPE * np.abs(slope)
         is_plane |= goes_on
-    flying[row[~is_plane], column[~is_plane]] = True
+    flying.ravel()[at[~is_plane]] = True

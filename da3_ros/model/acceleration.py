@@ -1,5 +1,6 @@
 """How the blocks of a network, and its dense head, are run where speed counts."""
 
+from functools import lru_cache
 from importlib.util import find_spec
 import logging
 from typing import Literal, TypeVar
@@ -24,14 +25,10 @@ def accelerate(net: SomeNetwork, blocks: Blocks) -> SomeNetwork:
     """
     if blocks == 'compiled':
         return compile_network(net)
-    is_on_gpu = next(net.parameters()).device.type == 'cuda'
-    if blocks == 'plain' or not is_on_gpu or net.dtype == torch.float32:
+    device = next(net.parameters()).device
+    if blocks == 'plain' or device.type != 'cuda' or net.dtype == torch.float32:
         return net
-    if not _has_triton():
-        _log.warning(
-            'Triton 3.4 or newer is not installed, so the network runs at half its speed: install '
-            'it, or set compile to true.'
-        )
+    if not has_triton(device):
         return net
     from da3_ros.model.fused import fuse_blocks  # imports Triton
     from da3_ros.model.fused_head import fuse_dense
@@ -41,8 +38,31 @@ def accelerate(net: SomeNetwork, blocks: Blocks) -> SomeNetwork:
     return net
 
 
-def _has_triton() -> bool:
+@lru_cache
+def has_triton(device: torch.device) -> bool:
+    """Tell whether Triton's kernels run on a GPU; warns, once, where they do not."""
+    problem = _problem(device)
+    if problem:
+        _log.warning(
+            '%s; the network runs at half its speed and clouds are made on the CPU. Install a C '
+            'compiler and PyTorch 2.8 or newer, with its Triton, or set compile to true.',
+            problem,
+        )
+    return not problem
+
+
+def _problem(device: torch.device) -> str:
     try:
-        return find_spec('triton.tools.tensor_descriptor') is not None
+        if find_spec('triton.tools.tensor_descriptor') is None:
+            return 'The installed Triton is older than 3.4'
     except ModuleNotFoundError:
-        return False
+        return 'Triton is not installed'
+    from da3_ros.model.kernels import add
+
+    try:
+        ones = torch.ones(1, 1, 16, device=device)
+        with torch.cuda.device_of(ones):
+            add(ones, ones, ones[0, 0])
+    except Exception as error:  # of a C compiler, a driver, a GPU that it does not know
+        return f'Triton cannot compile here ({type(error).__name__}: {error})'.splitlines()[0]
+    return ''

@@ -8,6 +8,7 @@ import cv2
 from da3_ros.cloud_config import PointsConfig
 from da3_ros.config import NodeConfig
 from da3_ros.engine import View
+from da3_ros.engine.device_points import DevicePoints
 from da3_ros.geometry.cameras import unproject
 from da3_ros.geometry.flying import is_flying
 from da3_ros.ros.convert import fill, header_at, IS_BIG_ENDIAN
@@ -25,15 +26,37 @@ POINT_STEP = 16
 
 
 def view_to_cloud(
-    view: View, depth_m: np.ndarray, config: NodeConfig, frame_id: str
+    view: View,
+    depth_m: np.ndarray,
+    config: NodeConfig,
+    frame_id: str,
+    device_points: DevicePoints | None = None,
 ) -> PointCloud2:
     """
     Return the points of a view as ``config.points`` wants them, under the stamp of the view.
 
     ``depth_m`` (H, W) is the depth as it is published, NaN where there is none; ``frame_id`` the
-    optical frame of the camera. A view without a pose stays in that frame.
+    optical frame of the camera. A view without a pose stays in that frame. ``device_points`` make
+    the points of a view that is on a GPU still.
     """
     wanted = config.points
+    map_from_camera = view.map_from_camera if wanted.frame == 'map' else None
+    if view.on_device is None or device_points is None:
+        points = _points(view, depth_m, wanted, map_from_camera)
+    else:
+        points = device_points.of(view.on_device, view.intrinsics, map_from_camera, config)
+    is_compact = wanted.layout == 'compact'
+    if is_compact:
+        is_point = np.isfinite(points[..., 2]).ravel()
+        points = points.reshape(-1, 4).compress(is_point, axis=0)[None]  # (1, N, 4)
+    frame_id = frame_id if map_from_camera is None else config.frames.map
+    return cloud_message(points, header_at(view.stamp_ns, frame_id), is_dense=is_compact)
+
+
+def _points(
+    view: View, depth_m: np.ndarray, wanted: PointsConfig, map_from_camera: np.ndarray | None
+) -> np.ndarray:
+    """Return the points (h, w, 4) of a view, x y z rgb, NaN where they are not wanted."""
     thin = (slice(None, None, wanted.stride),) * 2
     # Pixel u of the thinned image is pixel stride * u of the full one.
     thinned = view.intrinsics / np.array([[wanted.stride], [wanted.stride], [1.0]])
@@ -43,15 +66,11 @@ def view_to_cloud(
     points[..., 3] = packed_rgb(view.rgb[thin])
     left_out = _left_out(view, points, wanted)
     if left_out is not None:
-        points[left_out, :3] = np.nan
-    is_compact = wanted.layout == 'compact'
-    if is_compact:
-        is_point = np.isfinite(points[..., 2]).ravel()
-        points = points.reshape(-1, 4).compress(is_point, axis=0)[None]  # (1, N, 4)
-    if wanted.frame == 'map' and view.map_from_camera is not None:
-        frame_id = config.frames.map
-        _move(points, view.map_from_camera)
-    return cloud_message(points, header_at(view.stamp_ns, frame_id), is_dense=is_compact)
+        # By place in memory: three times as fast as by a mask.
+        points.reshape(-1, 4)[np.flatnonzero(left_out), :3] = np.nan
+    if map_from_camera is not None:
+        _move(points, map_from_camera)
+    return points
 
 
 def _left_out(view: View, points: np.ndarray, config: PointsConfig) -> np.ndarray | None:

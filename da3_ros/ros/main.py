@@ -16,6 +16,11 @@ _SPIN_TIMEOUT_S = 0.3
 # Another process may do better (sysexits' EX_TEMPFAIL): CUDA does no more work for this one.
 EXIT_DEVICE_LOST = 75
 _EXIT_NO_ROS = 2
+# How long a thread may keep the interpreter while others want it [s]. The worker, the publisher,
+# the map's cloud and the executor share it, and with Python's 5 ms whoever has a frame to publish
+# waits several times that. Measured on an H100, large at 30 Hz, every output heard: the 95th
+# percentile from stamp to publication falls from 52 to 25 ms.
+_SWITCH_INTERVAL_S = 5e-4
 
 
 def main(
@@ -46,6 +51,7 @@ def main(
         )
         return _EXIT_NO_ROS
 
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     is_over = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -1,6 +1,7 @@
 """The lifecycle node ``da3``: wires parameters, cameras, worker and outputs together."""
 
 from collections.abc import Callable
+from functools import partial
 
 from da3_ros.config import NodeConfig
 from da3_ros.engine import Engine, make_engine
@@ -34,6 +35,8 @@ from std_srvs.srv import Trigger
 _STOP_TIMEOUT_S = 1.0
 _PERIOD_S = 1.0
 _LAST_WORD = Duration(seconds=0.5)
+# What is published of a view is made on its GPU, and the view is let go then.
+_make_engine = partial(make_engine, on_device=True)
 
 
 class Da3Node(LifecycleNode):
@@ -46,7 +49,7 @@ class Da3Node(LifecycleNode):
     configuration and ``robot``, what it may ask of TF and of the depth sensor.
     """
 
-    def __init__(self, engine_factory: Callable[..., Engine] = make_engine, **kwargs) -> None:
+    def __init__(self, engine_factory: Callable[..., Engine] = _make_engine, **kwargs) -> None:
         super().__init__('da3', **kwargs)
         self.problem = ''  # why the last transition failed, or nothing
         self.is_worker_left_behind = False

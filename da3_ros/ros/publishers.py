@@ -5,6 +5,7 @@ import time
 
 from da3_ros.config import NodeConfig
 from da3_ros.engine import Engine, KeyframePose, Update, View
+from da3_ros.engine.device_points import DevicePoints
 from da3_ros.msg import Status
 from da3_ros.ros.cameras import topic
 from da3_ros.ros.clouds import view_to_cloud
@@ -48,6 +49,7 @@ class CameraPublishers:
         self._points = publisher(PointCloud2, 'points')
         self._odometry = publisher(Odometry, 'odometry')
         self._points_rate = RateLimit()
+        self._device_points = DevicePoints()
 
     def publish(self, view: View, frame_id: str, config: NodeConfig) -> None:
         """Publish one view under the stamp and the frame of its image."""
@@ -69,7 +71,9 @@ class CameraPublishers:
         if is_heard(self._confidence):
             self._confidence.publish(float_image(view.confidence, header))
         if wants_points:
-            self._points.publish(view_to_cloud(view, depth_m, config, frame_id))
+            self._points.publish(
+                view_to_cloud(view, depth_m, config, frame_id, self._device_points)
+            )
         if view.map_from_camera is not None and is_heard(self._odometry):
             in_map = header_at(view.stamp_ns, config.frames.map)
             self._odometry.publish(

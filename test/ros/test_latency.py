@@ -1,12 +1,15 @@
 """The benchmark of latency reads stamps out of serialised messages."""
 
+from argparse import Namespace
+
+from da3_ros.msg import Status
 from da3_ros.ros.convert import header_at
 from geometry_msgs.msg import TransformStamped
 import pytest
 from rclpy.serialization import serialize_message
 from tf2_msgs.msg import TFMessage
 
-from benchmarks.latency import given, OUTPUTS, stamp_ns
+from benchmarks.latency import given, OUTPUTS, row, stamp_ns
 
 STAMP_NS = 1_234_567_891_000_000_123
 
@@ -29,3 +32,11 @@ def test_parameters_from_the_command_line() -> None:
         'model': 'da3-small',
         'keyframe.max_overlap': 0.5,
     }
+
+
+def test_a_row_says_what_was_measured_and_how() -> None:
+    arguments = Namespace(size=(1280, 720), rate=30.0, parameters=[], seconds=2.0)
+    made = row('embedded', arguments, Status(), Status(frames_published=60), {'/tf': [1.0, 3.0]})
+    assert made['published_hz'] == 30.0 and made['heard_ms'] == {'/tf': [2.0, 2.9]}
+    assert made['torch'] and made['command'].startswith('python benchmarks/latency.py')
+    assert 'commit' in made

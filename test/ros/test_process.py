@@ -8,13 +8,14 @@ import subprocess
 import sys
 import time
 
-from da3_ros.ros.main import EXIT_DEVICE_LOST
+from da3_ros.ros.main import EXIT_DEVICE_LOST, main
 from diagnostic_msgs.msg import DiagnosticArray
 from fake_node import PUSHING
 from lifecycle_msgs.srv import GetState
 from nav_msgs.msg import Path as PosePath
 from peer import PATIENCE_S, Peer, wait_for
 import pytest
+import rclpy
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rig import image
 from sensor_msgs.msg import Image, PointCloud2
@@ -119,6 +120,17 @@ def test_a_signal_ends_the_node_inside_the_network(
     process.wait_for_words(PUSHING)
     timer.cancel()
     process.stop(number)
+
+
+def test_threads_do_not_keep_the_interpreter_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The executable says so before there are any."""
+    intervals_s = []
+    monkeypatch.setattr(signal, 'signal', lambda *_: None)
+    monkeypatch.setattr(sys, 'setswitchinterval', intervals_s.append)
+    monkeypatch.setattr(rclpy, 'init', lambda **_: sys.exit('enough'))
+    with pytest.raises(SystemExit, match='enough'):
+        main([])
+    assert len(intervals_s) == 1 and intervals_s[0] <= 1e-3
 
 
 def test_who_talks_to_a_node_needs_no_restart_when_it_is_killed_and_started_again(
