@@ -15,7 +15,7 @@ version = release = package_version()
 # The source folder is the root, so that links are the same here and on a page of the repository.
 root_doc = 'docs/index'
 include_patterns = ['*.md', '*.rst', 'docs/*.md', 'benchmarks/README.md']
-include_patterns += ['da3_ros/model/checkpoints/README.md']
+include_patterns += ['da3_ros/model/checkpoints/*.md']
 exclude_patterns = ['build', '.venv', 'demo_output']
 
 extensions = ['myst_parser', 'sphinx.ext.autodoc', 'sphinx.ext.napoleon']

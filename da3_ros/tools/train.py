@@ -40,6 +40,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="start from these weights: 'embedded' or a .safetensors file; a state that is found "
         'in --state-dir goes first',
     )
+    parser.add_argument(
+        '--textures',
+        metavar='DIR',
+        help='mix photographs from this folder with the painted textures; sub-folders name roles',
+    )
     add_options(parser, '--device')
     parser.add_argument(
         '--no-compile', action='store_true', help='run the network as it is written'
@@ -71,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
     import torch
 
     assignments = list(arguments.assignments)
-    for name in ('minutes', 'init'):
+    for name in ('minutes', 'init', 'textures'):
         if getattr(arguments, name) is not None:
             assignments.append(f'{name}={getattr(arguments, name)}')
     config = TrainConfig().with_assignments(assignments)

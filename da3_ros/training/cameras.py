@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from da3_ros.model.tables import table
 from da3_ros.training.scenes.clearance import clearances_m
-from da3_ros.training.scenes.scene import Scenes
+from da3_ros.training.scenes.culling import in_use
+from da3_ros.training.scenes.scene import Scenes, SHELL_FACES
 import torch
 from torch import Tensor
 
@@ -21,6 +22,10 @@ CANDIDATES = 16
 SHRINK = 0.86
 CLEARANCE_M = 0.15
 LOOK_AHEAD_M = 0.9
+# This share of windows is taken close to a thing, from so far away; others may be near a wall.
+CLOSE_SHARE = 0.3
+CLOSE_M = (0.5, 1.8)
+CLOSE_AHEAD_M = 0.25
 SPAN_M = (0.2, 3.0)
 FOV_DEG = (50.0, 110.0)
 
@@ -32,6 +37,8 @@ class Motion(NamedTuple):
     ``forward``, ``sideways``, ``upward`` and ``bend`` shape the path, ``scatter`` moves each view
     by itself; ``sweep``, ``tilt`` and ``roll`` turn along the path, ``shake`` each view by itself;
     ``aim`` 1 looks at one place ahead; ``ring`` 1 puts the cameras on a ring, looking outwards.
+    ``pitch`` and ``lean`` are how far a whole window may look up or down and lie on its side:
+    hands hold cameras at any angle, robots keep them level.
     """
 
     weight: float
@@ -46,17 +53,20 @@ class Motion(NamedTuple):
     shake: float = 0.0
     aim: float = 0.0
     ring: float = 0.0
+    pitch: float = 0.15
+    lean: float = 0.0
 
 
+HELD = {'pitch': 0.65, 'lean': 0.35}
 MOTIONS = {
-    'hand': Motion(0.24, 0.7, 0.8, 0.35, 0.4, 0.05, 0.5, 0.2, 0.12, 0.05),
+    'hand': Motion(0.24, 0.7, 0.8, 0.35, 0.4, 0.05, 0.5, 0.2, 0.12, 0.05, **HELD),
     'robot': Motion(0.14, 1.0, 0.1, 0.0, 0.2, 0.0, 0.4, 0.0, 0.0, 0.01),
-    'strafe': Motion(0.12, 0.1, 1.0, 0.1, 0.1, 0.02, 0.15, 0.05, 0.05, 0.03),
-    'turn': Motion(0.10, 0.15, 0.2, 0.05, 0.1, 0.02, 1.3, 0.2, 0.1, 0.05),
-    'set': Motion(0.20, scatter=0.5, roll=0.1, shake=0.2, aim=1.0),
-    'orbit': Motion(0.12, 0.2, 1.0, 0.2, 0.3, 0.03, roll=0.08, shake=0.08, aim=1.0),
+    'strafe': Motion(0.12, 0.1, 1.0, 0.1, 0.1, 0.02, 0.15, 0.05, 0.05, 0.03, pitch=0.4, lean=0.2),
+    'turn': Motion(0.10, 0.15, 0.2, 0.05, 0.1, 0.02, 1.3, 0.2, 0.1, 0.05, **HELD),
+    'set': Motion(0.20, scatter=0.5, roll=0.1, shake=0.2, aim=1.0, **HELD),
+    'orbit': Motion(0.12, 0.2, 1.0, 0.2, 0.3, 0.03, roll=0.08, shake=0.08, aim=1.0, **HELD),
     'ring': Motion(0.05, shake=0.02, ring=1.0),
-    'static': Motion(0.03),
+    'static': Motion(0.03, **HELD),
 }
 
 
@@ -74,6 +84,11 @@ def _uniform(low: float, high: float, *size: int, device: torch.device) -> Tenso
 def _signed(*size: int, device: torch.device) -> Tensor:
     """Random signs times 0.4 to 1."""
     return (torch.rand(size, device=device) - 0.5).sign() * _uniform(0.4, 1, *size, device=device)
+
+
+def _around_zero(*size: int, device: torch.device) -> Tensor:
+    """Random values in [-1, 1], the middle ones more often."""
+    return torch.rand(size, device=device) + torch.rand(size, device=device) - 1
 
 
 @table
@@ -113,6 +128,50 @@ def _start(scenes: Scenes, device: torch.device) -> tuple[Tensor, Tensor]:
     height = 0.35 + torch.rand(count, CANDIDATES, device=device) * (top - 0.35)
     place = torch.cat((place[..., :2], height[..., None]), -1)
     return place[:, :, None], _uniform(0, 6.2832, count, CANDIDATES, 1, device=device)
+
+
+class Aim(NamedTuple):
+    """A place to look at from each start: ``far`` metres ahead at ``slope``, (B, J, 1) each."""
+
+    far: Tensor
+    slope: Tensor
+
+
+def _aim_ahead(scenes: Scenes, device: torch.device) -> Aim:
+    """Draw anything in front of the camera."""
+    size = (len(scenes), CANDIDATES, 1)
+    return Aim(
+        _uniform(1.2, 4.0, *size, device=device), _uniform(-0.3, 0.15, *size, device=device)
+    )
+
+
+def _start_at_things(scenes: Scenes, start: Tensor) -> tuple[Tensor, Tensor, Aim]:
+    """Move ``start`` (B, J, 1, 3) close to random things; headings (B, J, 1) and aims at them."""
+    device, used = start.device, in_use(scenes)
+    chance = torch.rand(len(scenes), CANDIDATES, used.shape[1], device=device)
+    thing = (chance * used[:, None]).argmax(-1)[..., None].expand(-1, -1, 3)  # (B, J, 3)
+    centre = scenes.centre[:, SHELL_FACES:].gather(1, thing)[:, :, None]
+    size = (len(scenes), CANDIDATES, 1)
+    far = _uniform(*CLOSE_M, *size, device=device)
+    heading = _uniform(0, 6.2832, *size, device=device)
+    away = torch.stack((-far * heading.cos(), -far * heading.sin(), torch.zeros_like(far)), -1)
+    place = torch.cat((centre[..., :2], start[..., 2:]), -1) + away
+    return place, heading, Aim(far, (centre - start)[..., 2] / far)
+
+
+def _draw_starts(scenes: Scenes, device: torch.device) -> tuple[Tensor, Tensor, Aim, Tensor]:
+    """Places (B, J, 1, 3), headings (B, J, 1), aims, and whether a window is close (B, 1, 1)."""
+    start, heading = _start(scenes, device)
+    aim = _aim_ahead(scenes, device)
+    close = torch.rand(len(scenes), 1, 1, device=device) < CLOSE_SHARE
+    near_start, near_heading, near_aim = _start_at_things(scenes, start)
+    chosen = (torch.where(close, near, far) for near, far in zip(near_aim, aim, strict=True))
+    return (
+        torch.where(close[..., None], near_start, start),
+        torch.where(close, near_heading, heading),
+        Aim(*chosen),
+        close,
+    )
 
 
 def _spread(
@@ -156,31 +215,35 @@ def _spread(
 
 
 def _aimed(
-    motion: Motion, place: Tensor, start: Tensor, heading: Tensor, turns: tuple[Tensor, Tensor]
+    motion: Motion,
+    place: Tensor,
+    start: Tensor,
+    heading: Tensor,
+    aim: Aim,
+    turns: tuple[Tensor, Tensor],
+    close: Tensor,
 ) -> tuple[Tensor, Tensor]:
     """Yaw and pitch (B, J, V), looking at one place ahead where the motion says so."""
-    device = place.device
-    size = heading.shape[:2]
-    far = _uniform(1.2, 4.0, *size, 1, device=device)
-    slope = _uniform(-0.3, 0.15, *size, 1, device=device)
     target = start + torch.stack(
-        (far * heading.cos(), far * heading.sin(), far * slope), -1
+        (aim.far * heading.cos(), aim.far * heading.sin(), aim.far * aim.slope), -1
     )  # (B, J, 1, 3)
     towards = target - place
     yaw = torch.atan2(towards[..., 1], towards[..., 0])
     pitch = torch.atan2(towards[..., 2], towards[..., :2].norm(dim=-1))
-    aim = motion.aim > 0
-    base = slope - 0.05
+    base = -0.13 + motion.pitch * _around_zero(*heading.shape, device=place.device)
+    # Held close to a thing, a camera looks at it at first.
+    base = torch.where(close & (motion.lean > 0), aim.slope.atan(), base)
+    is_aimed = motion.aim > 0
     return (
-        torch.where(aim, yaw, heading) + turns[0],
-        torch.where(aim, pitch, base) + turns[1],
+        torch.where(is_aimed, yaw, heading) + turns[0],
+        torch.where(is_aimed, pitch, base) + turns[1],
     )
 
 
-def _free(scenes: Scenes, poses: Tensor) -> Tensor:
-    """How free (B, J) each candidate is: 1 where all its cameras have room."""
+def _free(scenes: Scenes, poses: Tensor, ahead_m: Tensor) -> Tensor:
+    """How free (B, J) each candidate is, ``ahead_m`` (B, 1, 1) in front of its cameras too."""
     place, forward = poses[..., :3, 3], poses[..., :3, 2]
-    points = torch.stack((place, place + LOOK_AHEAD_M * forward), -2)  # (B, J, V, 2, 3)
+    points = torch.stack((place, place + ahead_m[..., None] * forward), -2)  # (B, J, V, 2, 3)
     distance = clearances_m(scenes, points.flatten(1, 3)).unflatten(1, points.shape[1:4])
     room = (distance[..., 0] / CLEARANCE_M).clamp_max(1).amin(-1)
     ahead = (distance[..., 1] / 0.1).clamp(-1, 1).amin(-1)
@@ -216,15 +279,18 @@ def sample_cameras(
     span_m = low * (high / low) ** torch.rand(count, 1, 1, device=device)
     shrink = SHRINK ** torch.arange(CANDIDATES, device=device)[:, None]
     fov = torch.deg2rad(_uniform(*FOV_DEG, count, 1, 1, device=device))
-    start, heading = _start(scenes, device)
+    start, heading, aim, close = _draw_starts(scenes, device)
     ahead, left, up, *turns, roll = _spread(motion, span_m * shrink * ease, ease, views, fov)
     c, s = heading.cos(), heading.sin()
     place = start + torch.stack((c * ahead - s * left, s * ahead + c * left, up), -1)
     low, high = scenes.walk_low[:, None, None] + 0.1, scenes.walk_high[:, None, None] - 0.1
     place = torch.minimum(torch.maximum(place, low), high)
-    yaw, pitch = _aimed(motion, place, start, heading, tuple(turns))
+    yaw, pitch = _aimed(motion, place, start, heading, aim, tuple(turns), close)
+    roll = roll + motion.lean * _around_zero(*heading.shape, device=device)
     poses = _look(yaw, pitch.clamp(-1.2, 1.2), roll, place)  # (B, J, V, 4, 4)
-    best = _free(scenes, poses).argmax(1)
+    near = close | (torch.rand(count, 1, 1, device=device) < CLOSE_SHARE)
+    ahead_m = LOOK_AHEAD_M + (CLOSE_AHEAD_M - LOOK_AHEAD_M) * near
+    best = _free(scenes, poses, ahead_m).argmax(1)
     poses = poses.gather(1, best[:, None, None, None, None].expand(-1, 1, views, 4, 4))[:, 0]
     # Some windows mix lenses.
     mixed = torch.rand(count, 1, device=device) < 0.15

@@ -68,7 +68,7 @@ TINY = ModelConfig(
 NETWORKS = {**PRESETS, 'tiny': TINY}
 SHARES = (
     *('known_pose_share', 'compared_share', 'corrupted_share', 'curriculum'),
-    *('ema', 'beta1', 'beta2', 'momentum'),
+    *('ema', 'beta1', 'beta2', 'momentum', 'photograph_share'),
 )
 
 
@@ -88,6 +88,10 @@ class TrainConfig:
     ``corrupted_share`` of the windows have depth as bad sensors give it for their label, or, with
     ``teacher`` (weights as ``load_model`` takes them), what a teacher makes of it. ``monocular``
     trains such a teacher: single views, depth alone, at unit scale.
+
+    ``textures`` is a folder of photographs (see ``scenes.photographs``) that are mixed with the
+    painted textures: ``photograph_share`` of the surfaces that have colours of their own. Held-out
+    scenes are painted alone.
 
     A network from scratch needs ``prepared_start``, a small ``camera_gain``, depth compared as a
     logarithm, gradients clipped by module, ``match_weight`` and ``curriculum``: each of them can
@@ -112,6 +116,8 @@ class TrainConfig:
     new_scenes_per_step: float = 4.0
     texture_variants: int = 20
     texture_side: int = 256
+    textures: str = ''
+    photograph_share: float = 0.5
     samples_per_side: int = 1
     corrupted_share: float = 0.0
     teacher: str = ''

@@ -21,7 +21,9 @@ import torch
 from torch import Tensor
 
 FAR_M = 80.0
-COMPRESSED_SHARE = 0.5
+COMPRESSED_SHARE = 0.6
+# Surfaces are repainted by texture, so that the parts of one thing stay alike; in so many ways.
+PAINTS = 61
 
 Renderer = Callable[..., object]
 
@@ -65,14 +67,15 @@ def denormalise(images: Tensor) -> Tensor:
 
 
 def repaint(scenes: Scenes) -> Scenes:
-    """Give surfaces other tints and lamps another strength: a scene looks new each time."""
-    device = scenes.tint.device
-    shade = 0.6 + 0.7 * torch.rand((*scenes.tint.shape[:2], 1), device=device)
-    hue = 0.8 + 0.4 * torch.rand(scenes.tint.shape, device=device)
+    """Give materials other tints and lamps another strength: a scene looks new each time."""
+    device, count = scenes.tint.device, len(scenes)
+    shade = 0.6 + 0.7 * torch.rand((count, PAINTS, 1), device=device)
+    hue = 0.92 + 0.16 * torch.rand((count, PAINTS, 3), device=device)
+    own = (scenes.texture % PAINTS)[..., None].expand(-1, -1, 3)  # (B, R, 3)
     strength = 0.6 + 0.8 * torch.rand((*scenes.light_colour.shape[:2], 1), device=device)
     return replace(
         scenes,
-        tint=scenes.tint * shade * hue,
+        tint=scenes.tint * (shade * hue).gather(1, own.long()),
         light_colour=scenes.light_colour * strength,
     )
 

@@ -37,8 +37,9 @@ from da3_ros.training.labels import Labels, read_teacher
 from da3_ros.training.optimiser import Optimiser
 from da3_ros.training.pool import PoolConfig, ScenePool
 from da3_ros.training.ranks import Ranks
-from da3_ros.training.scenes.catalogue import PaintedTextures
+from da3_ros.training.scenes.catalogue import PaintedTextures, TextureSource
 from da3_ros.training.scenes.make import SceneConfig
+from da3_ros.training.scenes.photographs import FolderTextures, MixedTextures
 from da3_ros.training.scenes.render import render
 from da3_ros.training.schedule import Rates, rates_at
 from da3_ros.training.step import Captured, Trainer
@@ -90,6 +91,21 @@ def build(
     return net, Optimiser(net, masters, config)
 
 
+def textures_of(config: TrainConfig) -> TextureSource:
+    """
+    Give the textures of a run: painted ones, and photographs where it names a folder of them.
+
+    Raises:
+        InputError: if the folder is missing or empty, or a picture in it is damaged.
+
+    """
+    painted = PaintedTextures(config.texture_variants)
+    if not config.textures:
+        return painted
+    photographs = FolderTextures.open(config.textures)
+    return MixedTextures(painted, photographs, config.photograph_share)
+
+
 def open_pool(config: TrainConfig, leg: Leg, step: int = 0) -> ScenePool:
     """Make the pool of scenes as it is at ``step``."""
     cores = (os.cpu_count() or 1) // leg.ranks.size
@@ -101,8 +117,7 @@ def open_pool(config: TrainConfig, leg: Leg, step: int = 0) -> ScenePool:
         workers,
         config.texture_side,
     )
-    textures = PaintedTextures(config.texture_variants)
-    return ScenePool(shape, SceneConfig(textures=textures), leg.device, step)
+    return ScenePool(shape, SceneConfig(textures=textures_of(config)), leg.device, step)
 
 
 def choose_bucket(config: TrainConfig, step: int) -> Bucket:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 import math
 import random
 
 from da3_ros.training.scenes.catalogue import TextureSource
+from da3_ros.training.scenes.materials import draw_material, Material, REPEATED
 from da3_ros.training.scenes.scene import Scenes, SHELL_FACES, Slots
 import torch
 
@@ -43,17 +44,6 @@ def times(matrix: Matrix, vector: Vector) -> Vector:
     """Matrix times vector."""
     x, y, z = (sum(a * b for a, b in zip(row, vector)) for row in matrix)
     return x, y, z
-
-
-@dataclass(frozen=True)
-class Material:
-    """How a surface looks. `tile_m` is the size of one texture tile; None fits it to the face."""
-
-    texture: int
-    tile_m: float | None = 1.0
-    tint: Vector = (1.0, 1.0, 1.0)
-    gloss: float = 0.0
-    emission: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -101,16 +91,27 @@ class SceneBuilder:
         default_factory=lambda: {'boxes': [], 'decals': [], 'cylinders': [], 'ellipsoids': []}
     )
     wear: list[int] = field(default_factory=list)
+    looks: dict[str, list[Material]] = field(default_factory=dict)
+    lamps: list[Vector] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         # A few wear textures per scene: each is one more picture to paint.
         self.wear = [self.rng.choice(self.textures.with_role('wear')) for _ in range(5)]
 
     def material(self, role: str, tile_m: float | None = 1.0, gloss: float = 0.0) -> Material:
-        """Draw a material of that role, with a mild random tint and wear."""
-        shade = self.rng.uniform(0.75, 1.15)
-        tint = tuple(shade * self.rng.uniform(0.88, 1.08) for _ in range(3))
-        return Material(self.rng.choice(self.textures.with_role(role)), tile_m, tint, gloss)
+        """
+        Draw a material of that role, or take one that the scene has already.
+
+        `tile_m` None fits a texture to the face; a plain surface keeps its own scale.
+        """
+        known = self.looks.setdefault(role, [])
+        if known and self.rng.random() < REPEATED.get(role, 0.0):
+            look = self.rng.choice(known)
+        else:
+            look = draw_material(self.rng, self.textures, role)
+            known.append(look)
+        fits_face = look.tile_m is None and tile_m is None
+        return replace(look, tile_m=None if fits_face else tile_m or 1.0, gloss=gloss)
 
     def box(self, frame: Frame, centre: Vector, size: Vector, material: Material) -> None:
         """Add a box by its centre and full size in `frame`."""
@@ -154,7 +155,8 @@ class SceneBuilder:
             scale = (1 / material.tile_m,) * 3
             across = rng.random()
             offset = (across, across, rng.random())
-            detail_gain, stain_gain = rng.uniform(0.1, 0.5), rng.uniform(0.1, 0.6)
+            detail_gain = material.wear * rng.uniform(0.1, 0.5)
+            stain_gain = material.wear * rng.uniform(0.1, 0.6)
         tile = material.tile_m or 1.0
         return Row(
             rotation,

@@ -22,8 +22,9 @@ def _cylinder_distance(local: torch.Tensor, half: torch.Tensor) -> torch.Tensor:
 
 
 def _ellipsoid_distance(local: torch.Tensor, half: torch.Tensor) -> torch.Tensor:
-    """Lower bound of the distance; exact for a sphere."""
-    return ((local / half).norm(dim=-1) - 1) * half.amin(-1)
+    """Lower bound of the distance; exact for a sphere, and good around thin leaves."""
+    radial = ((local / half).norm(dim=-1) - 1) * half.amin(-1)
+    return torch.maximum(radial, _box_distance(local, half))
 
 
 def clearances_m(scenes: Scenes, points: torch.Tensor) -> torch.Tensor:

@@ -25,7 +25,7 @@ class SceneConfig:
 
     slots: Slots = field(default_factory=Slots)
     textures: TextureSource = field(default_factory=PaintedTextures)
-    outdoor_share: float = 0.2
+    outdoor_share: float = 0.15
 
     def __post_init__(self) -> None:
         if not 0 <= self.outdoor_share <= 1:

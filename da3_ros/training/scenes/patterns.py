@@ -3,7 +3,8 @@ Texture families: each paints one tileable linear-albedo picture (3, S, S) on a 
 
 `FAMILIES` names them with the roles they may play in a scene and whether they are held out from
 training. Roles: wall, floor, ceiling, object, cloth, picture, window, door, shelf, facade, ground,
-bark, leaves, and wear (what is laid over other textures so that they do not repeat).
+bark, leaves, wear (what is laid over other textures so that they do not repeat), and the
+structures of plain surfaces (`plain.py`).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 import math
 
-from da3_ros.training.scenes import pictures
+from da3_ros.training.scenes import pictures, plain
 from da3_ros.training.scenes.noise import blend, Canvas, paint, ramp
 import torch
 
@@ -243,4 +244,18 @@ FAMILIES: dict[str, Family] = {
     'ripples': _family(ripples, 'wall object ceiling cloth bark wear', held_out=True),
     'parquet': _family(parquet, 'floor object door', held_out=True),
     'scribble': _family(pictures.scribble, 'picture window shelf object', held_out=True),
+    'coat': _family(plain.coat, 'paint'),
+    'roller': _family(plain.roller, 'paint'),
+    'concrete': _family(plain.concrete, 'paint'),
+    'metal': _family(plain.metal, 'grain'),
+    'veneer': _family(plain.veneer, 'grain'),
+    'laminate': _family(plain.laminate, 'boards'),
+    'weave': _family(plain.weave, 'weave'),
+    'pile': _family(plain.pile, 'weave'),
+    'squares': _family(plain.squares, 'weave'),
+    'pleats': _family(plain.pleats, 'curtain'),
+    'panels': _family(plain.panels, 'panel'),
+    'stucco': _family(plain.stucco, 'paint panel', held_out=True),
+    'felt': _family(plain.felt, 'weave curtain', held_out=True),
+    'burl': _family(plain.burl, 'grain boards', held_out=True),
 }

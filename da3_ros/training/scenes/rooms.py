@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 import math
 
-from da3_ros.training.scenes.builder import Frame, Material, SceneBuilder, turn, Vector
+from da3_ros.training.scenes.builder import Frame, SceneBuilder, turn, Vector
+from da3_ros.training.scenes.fittings import ceiling_lamps, hang, on_wall, partitions, skirting
 from da3_ros.training.scenes.furniture import FURNITURE
 from da3_ros.training.scenes.scene import Scenes
 
-# Yaw of a thing that stands with its back to a wall, walls -x +x -y +y.
-WALL_YAW = (-math.pi / 2, math.pi / 2, 0.0, math.pi)
 # Room that people and robots need between the things in it.
 GAP_M = 0.25
 
@@ -45,25 +43,16 @@ def overlaps(one: Footprint, other: Footprint, gap: float) -> bool:
     )
 
 
-def _on_wall(b: SceneBuilder, wall: int, size: Vector, along: float, off: float) -> tuple:
-    """Place (x, y) and yaw at `along` in [-1, 1] of a wall, `off` metres from it."""
-    half_x, half_y = size[0] / 2, size[1] / 2
-    sign = 1 if wall % 2 else -1
-    if wall < 2:
-        return sign * (half_x - off), along * half_y, WALL_YAW[wall]
-    return along * half_x, sign * (half_y - off), WALL_YAW[wall]
-
-
-def _furnish(b: SceneBuilder, size: Vector) -> list[Footprint]:
+def _furnish(b: SceneBuilder, size: Vector, taken: list[Footprint]) -> None:
     """Place furniture without overlaps; leave a good part of the floor free."""
-    taken: list[Footprint] = []
+    placed = 0
     area, budget = 0.0, b.rng.uniform(0.15, 0.4) * size[0] * size[1]
     for _ in range(40):
         kind = b.rng.choice(FURNITURE)
         w, d, h = (b.rng.uniform(*span) for span in (kind.width, kind.depth, kind.height))
         h = min(h, size[2] - 0.2)
         if kind.by_wall:
-            x, y, yaw = _on_wall(b, b.rng.randrange(4), size, b.rng.uniform(-1, 1), d / 2 + 0.02)
+            x, y, yaw = on_wall(b, b.rng.randrange(4), size, b.rng.uniform(-1, 1), d / 2 + 0.02)
         else:
             x, y = (b.rng.uniform(-0.5, 0.5) * length for length in size[:2])
             yaw = b.rng.choice([0.0, math.pi / 2, math.pi, b.rng.uniform(0, 6.28)])
@@ -73,67 +62,50 @@ def _furnish(b: SceneBuilder, size: Vector) -> list[Footprint]:
         gap = 0.05 if kind.build.__name__ == 'chair' else GAP_M
         if not inside or any(overlaps(spot, other, gap) for other in taken):
             continue
-        if area + w * d > budget and len(taken) > 1:
+        if area + w * d > budget and placed > 1:
             continue
         kind.build(b, Frame((x, y, 0.0), turn(yaw)), w, d, h)
         taken.append(spot)
+        placed += 1
         area += w * d
         if b.free('boxes') < 6:
             break
-    return taken
-
-
-def _hang(b: SceneBuilder, size: Vector) -> None:
-    """Windows, doors and pictures as thin boxes on the walls."""
-    for wall in range(4):
-        span = size[1] if wall < 2 else size[0]
-        at = -span / 2 + b.rng.uniform(0.2, 0.8)
-        while at < span / 2 - 0.5 and b.rng.random() < 0.75:
-            what = b.rng.random()
-            if what < 0.25:
-                w, h, base, role = b.rng.uniform(0.8, 1.8), b.rng.uniform(0.8, 1.5), 0.9, 'window'
-            elif what < 0.4:
-                w, h, base, role = b.rng.uniform(0.75, 0.95), 2.0, 0.0, 'door'
-            else:
-                w, h, base = b.rng.uniform(0.3, 1.2), b.rng.uniform(0.3, 1.0), 1.2
-                role = 'picture'
-            if at + w > span / 2 - 0.1 or base + h > size[2] - 0.1:
-                break
-            thick = b.rng.uniform(0.01, 0.05)
-            x, y, yaw = _on_wall(b, wall, size, (at + w / 2) / (span / 2), thick / 2)
-            look = b.material(role, None, 0.2)
-            if role == 'window':
-                look = replace(look, emission=b.rng.uniform(0.4, 1.2), gloss=0.8)
-            b.decal(Frame((x, y, base + h / 2), turn(yaw)), (0, 0, 0), (w, thick, h), look)
-            at += w + b.rng.uniform(0.2, 1.2)
 
 
 def _warmth(b: SceneBuilder) -> Vector:
-    tone = b.rng.uniform(-0.25, 0.25)
+    tone = b.rng.uniform(-0.2, 0.3)
     return 1 + tone, 1.0, 1 - tone
 
 
-def _lights(b: SceneBuilder, size: Vector) -> dict[str, object]:
-    """One lamp or low sun with shadows, one weaker lamp, ambient light from above and below."""
-    half_x, half_y = size[0] / 2, size[1] / 2
+def _key_light(b: SceneBuilder, size: Vector) -> tuple[Vector, float, float]:
+    """Place, reach and strength of the light with shadows: ceiling lamps, or a low sun."""
     if b.rng.random() < 0.3:  # light falling in from one side
         yaw, far = b.rng.uniform(0, 6.28), 30.0
         key = (far * math.cos(yaw), far * math.sin(yaw), b.rng.uniform(10, 30))
-        reach, strength = 1e4, b.rng.uniform(0.5, 1.3)
-    else:
-        key = (b.rng.uniform(-0.6, 0.6) * half_x, b.rng.uniform(-0.6, 0.6) * half_y)
-        key = (*key, size[2] - b.rng.uniform(0.08, 0.5))
-        reach, strength = 0.45 * max(size[0], size[1]), b.rng.uniform(0.7, 1.8)
-    corner = (0.9 * half_x * b.rng.choice([-1, 1]), 0.9 * half_y * b.rng.choice([-1, 1]))
+        return key, 1e4, b.rng.uniform(0.4, 2.0)
+    x, y = (b.rng.uniform(-0.3, 0.3) * length for length in size[:2])
+    key = (x, y, size[2] - b.rng.uniform(0.08, 0.5))
+    ceiling_lamps(b, size, key)
+    return key, 0.45 * max(size[0], size[1]), b.rng.uniform(0.4, 1.8)
+
+
+def _lights(b: SceneBuilder, size: Vector, key: tuple[Vector, float, float]) -> dict[str, object]:
+    """Give the key light, one weaker lamp, and ambient light from above and below."""
+    place, reach, strength = key
+    half_x, half_y = size[0] / 2, size[1] / 2
+    side = (0.9 * half_x * b.rng.choice([-1, 1]), 0.9 * half_y * b.rng.choice([-1, 1]))
+    side, side_reach, side_strength = (*side, 0.8 * size[2]), 0.3 * max(size), (0.1, 0.6)
+    if b.lamps:  # a standing lamp draws a glow on the wall behind it
+        side, side_reach, side_strength = b.rng.choice(b.lamps), 0.5, (0.5, 2.5)
     warm = _warmth(b)
-    ambient = b.rng.uniform(0.22, 0.5)
+    ambient = b.rng.uniform(0.15, 0.5)
     return {
-        'light_position': [key, (*corner, 0.8 * size[2])],
+        'light_position': [place, side],
         'light_colour': [
             [strength * c for c in warm],
-            [b.rng.uniform(0.1, 0.6) * c for c in _warmth(b)],
+            [b.rng.uniform(*side_strength) * c for c in _warmth(b)],
         ],
-        'light_reach_m': [reach, 0.3 * max(size)],
+        'light_reach_m': [reach, side_reach],
         'ambient_up': [ambient * c for c in _warmth(b)],
         'ambient_down': [0.75 * ambient * c for c in warm],
         'sky_zenith': (0.3, 0.5, 0.9),
@@ -141,26 +113,24 @@ def _lights(b: SceneBuilder, size: Vector) -> dict[str, object]:
     }
 
 
-def _wall_paint(b: SceneBuilder) -> Material:
-    """Half of all walls are as plain as ceilings."""
-    role = 'wall' if b.rng.random() < 0.5 else 'ceiling'
-    return b.material(role, b.rng.uniform(1.2, 3.0))
-
-
 def build_room(b: SceneBuilder) -> Scenes:
     """Build one furnished room centred on the origin, floor at z = 0."""
     size = _room_size(b)
-    walls = [_wall_paint(b)] * 4
-    if b.rng.random() < 0.4:
-        walls[b.rng.randrange(4)] = _wall_paint(b)
-    floor = b.material('floor', b.rng.uniform(1.0, 2.5), b.rng.choice([0.0, 0.0, 0.5]))
+    walls = [b.material('wall', b.rng.uniform(1.2, 3.0))] * 4
+    if b.rng.random() < 0.35:
+        walls[b.rng.randrange(4)] = b.material('wall', b.rng.uniform(1.2, 3.0))
+    floor = b.material('floor', b.rng.uniform(1.0, 2.5), b.rng.choice([0.0, 0.0, 0.3, 0.8]))
     ceiling = b.material('ceiling', b.rng.uniform(1.5, 3.0))
-    _hang(b, size)
-    if b.rng.random() < 0.5:  # rug
+    skirting(b, size)
+    taken = partitions(b, size, walls[0])
+    hang(b, size)
+    if b.rng.random() < 0.35:  # rug
         rug = b.material('cloth', None)
         sides = (b.rng.uniform(0.3, 0.6) * size[0], b.rng.uniform(0.3, 0.6) * size[1], 0.012)
         b.decal(Frame((0, 0, 0.006)), (0, 0, 0), sides, rug)
-    _furnish(b, size)
+    key = _key_light(b, size)
+    _furnish(b, size, taken)
+    lights = _lights(b, size, key)
     low, high = (-size[0] / 2, -size[1] / 2, 0.0), (size[0] / 2, size[1] / 2, size[2])
     return b.finish(
         low,
@@ -169,5 +139,5 @@ def build_room(b: SceneBuilder) -> Scenes:
         is_outdoor=0.0,
         walk_low=low,
         walk_high=high,
-        **_lights(b, size),
+        **lights,
     )

@@ -24,10 +24,10 @@ GROUND_FACE = 4
 class Slots:
     """How many primitives of each kind every scene has room for (static shapes)."""
 
-    boxes: int = 40
-    decals: int = 8
-    cylinders: int = 10
-    ellipsoids: int = 8
+    boxes: int = 36
+    decals: int = 18
+    cylinders: int = 12
+    ellipsoids: int = 11
 
     @property
     def solids(self) -> int:

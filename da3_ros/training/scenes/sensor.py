@@ -1,5 +1,5 @@
 """
-What a real camera makes of light: exposure, colour balance, vignette, blur, noise, gamma.
+What a real camera makes of light: metering, colour balance, vignette, blur, noise, tone curve.
 
 All steps are optional, on the device of the picture, and deterministic under the generator.
 
@@ -9,12 +9,16 @@ Legend: B scenes, V views, H W pixels.
 from __future__ import annotations
 
 from dataclasses import dataclass
+import math
 
 import torch
 from torch.nn.functional import conv2d, pad
 
 # Widest blur kernel; fixed, so that shapes do not depend on the drawn blur.
 BLUR_REACH = 3
+# Linear light to which metering brings a picture's geometric mean, and the steps it may take.
+MIDDLE_GREY = 0.16
+METERING_EV = 3.0
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,11 @@ class SensorConfig:
     `scene_exposure_ev` and `scene_balance` are drawn once per scene, `view_exposure_ev` per view.
     `blur_px` is a Gaussian's sigma; `shot_noise` and `read_noise` are shares of full scale in
     linear light.
+
+    `metering` is the share by which the exposure follows each picture's own brightness, as an
+    automatic one does. Highlights roll off by `shoulder`, of which up to `clipping` is lost, so
+    that they clip. `contrast` bends the display curve into an S, `saturation` varies the colours,
+    mostly to paler ones.
     """
 
     exposure: float = 1.25
@@ -35,11 +44,28 @@ class SensorConfig:
     blur_px: float = 0.0
     shot_noise: float = 0.0
     read_noise: float = 0.0
+    metering: float = 0.0
+    shoulder: float = 0.35
+    clipping: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
 
 
 # What training pictures look like, and what a decent camera gives.
-TRAINING_SENSOR = SensorConfig(1.25, 0.7, 0.2, 0.12, 0.35, 0.7, 0.03, 0.006)
-DEMO_SENSOR = SensorConfig(1.25, 0.0, 0.0, 0.0, 0.12, 0.0, 0.006, 0.001)
+TRAINING_SENSOR = SensorConfig(
+    scene_exposure_ev=1.1,
+    view_exposure_ev=0.25,
+    scene_balance=0.12,
+    vignette=0.45,
+    blur_px=1.0,
+    shot_noise=0.03,
+    read_noise=0.008,
+    metering=0.75,
+    clipping=1.0,
+    contrast=1.0,
+    saturation=0.4,
+)
+DEMO_SENSOR = SensorConfig(vignette=0.12, shot_noise=0.006, read_noise=0.001, metering=0.6)
 
 
 def encode_srgb(linear: torch.Tensor) -> torch.Tensor:
@@ -67,6 +93,23 @@ def _blur(picture: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
     return flat[0].unflatten(0, (count, 3))
 
 
+def _metered_ev(colour: torch.Tensor) -> torch.Tensor:
+    """
+    Count the steps (B, V) that bring each picture's geometric mean to a middle grey.
+
+    The geometric mean hardly notices lamps and windows, which then clip.
+    """
+    luminance = colour.mean(2).clamp_min(0) + 1e-3
+    mean = luminance.log2().mean((-1, -2))
+    return (math.log2(MIDDLE_GREY) - mean).clamp(-METERING_EV, METERING_EV)
+
+
+def _graded(picture: torch.Tensor, contrast: torch.Tensor) -> torch.Tensor:
+    """Display pictures in [0, 1] on an S-shaped curve."""
+    curve = picture.square() * (3 - 2 * picture)
+    return torch.lerp(picture, curve, contrast)
+
+
 def expose(
     colour: torch.Tensor, config: SensorConfig, generator: torch.Generator | None = None
 ) -> torch.Tensor:
@@ -83,6 +126,8 @@ def expose(
 
     steps = config.scene_exposure_ev * (2 * draw(scenes, 1) - 1)
     steps = steps + config.view_exposure_ev * (2 * draw(scenes, views) - 1)
+    if config.metering:
+        steps = steps + config.metering * _metered_ev(colour)
     gain = config.exposure * torch.exp2(steps)[..., None, None, None]
     balance = 1 + config.scene_balance * (2 * draw(scenes, 1, 3, 1, 1) - 1)
     picture = colour * gain * balance
@@ -92,13 +137,20 @@ def expose(
     if config.blur_px:
         sigma = config.blur_px * draw(scenes * views)
         picture = _blur(picture.flatten(0, 1), sigma).unflatten(0, (scenes, views))
-    # Highlights roll off instead of clipping hard.
-    picture = picture / (1 + 0.35 * picture.clamp_min(0))
+    if config.saturation:
+        strength = 1 + config.saturation * (1.5 * draw(scenes, 1, 1, 1, 1) - 1)
+        picture = torch.lerp(picture.mean(2, keepdim=True), picture, strength).clamp_min(0)
+    # Highlights roll off; some cameras clip them hard.
+    shoulder = config.shoulder * (1 - config.clipping * draw(scenes, 1, 1, 1, 1))
+    picture = picture / (1 + shoulder * picture.clamp_min(0))
     if config.shot_noise or config.read_noise:
         amount = draw(scenes, views, 1, 1, 1)
         spread = config.read_noise + config.shot_noise * picture.clamp_min(0).sqrt()
         picture = picture + amount * spread * torch.randn(picture.shape, **settings)
-    return encode_srgb(picture.clamp(0, 1))
+    picture = encode_srgb(picture.clamp(0, 1))
+    if config.contrast:
+        picture = _graded(picture, config.contrast * draw(scenes, 1, 1, 1, 1))
+    return picture
 
 
 def quantise(picture: torch.Tensor) -> torch.Tensor:

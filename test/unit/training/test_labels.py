@@ -262,12 +262,13 @@ def test_a_teacher_is_trained_and_teaches(tmp_path: Path) -> None:
 def test_labels_can_be_captured(windows: Windows) -> None:
     cuda = torch.device('cuda')
     here = Windows(*(x.to(cuda) for x in windows))
-    net = build(TrainConfig(model='tiny'), cuda)[0].eval()
+    net = read_teacher('embedded', cuda)
     labels = Labels(1.0, net)
     captured = Captured(lambda: labels(here), cuda)
     captured()
     first = captured.result.depth_m.clone()
     captured()
     again = captured.result.depth_m
-    assert first.isfinite().float().mean() > 0.5
+    # How much of it is left depends on the defects drawn.
+    assert first.isfinite().any() and bool((first[first.isfinite()] > 0).all())
     assert not torch.equal(first.nan_to_num(), again.nan_to_num())  # other defects each time

@@ -56,6 +56,16 @@ def test_a_ball_is_where_it_was_put(known_scene):
     assert on_ball.sum().item() == pytest.approx(math.pi * radius_px**2, rel=0.01)
 
 
+def test_a_thin_leaf_is_near_only_where_it_is(known_scene):
+    def leaf(b):
+        b.ellipsoid(Frame(), (0.0, 0.0, 1.0), (0.3, 0.08, 0.015), GREY)
+
+    points = torch.tensor([[1.0, 0.0, 1.0], [0.0, 0.5, 1.0], [0.0, 0.0, 1.3], [0.0, 0.0, 1.0]])
+    along, across, above, inside = clearance_m(known_scene(leaf), points).tolist()
+    assert (along, across, above) == pytest.approx((0.7, 0.42, 0.285), abs=1e-5)
+    assert inside < 0
+
+
 def test_an_off_centre_principal_point_moves_the_picture(known_scene):
     def ball(b):
         b.ellipsoid(Frame(), (2.0, 0.0, 1.0), (0.3, 0.3, 0.3), GREY)
