@@ -44,8 +44,9 @@ def has_triton(device: torch.device) -> bool:
     problem = _problem(device)
     if problem:
         _log.warning(
-            '%s; the network runs at half its speed and clouds are made on the CPU. Install PyTorch '
-            "2.8 or newer with its Triton, gcc and Python's headers, or set compile to true.",
+            '%s; the network runs at half its speed and clouds are made on the CPU. Install '
+            "PyTorch 2.8 or newer, its Triton, gcc and Python's headers, or set "
+            'compile to true.',
             problem,
         )
     return not problem
