@@ -13,7 +13,7 @@ from da3_ros.engine.preprocess import normalise
 from da3_ros.engine.rig_pose import RigSeat
 from da3_ros.engine.runner import WindowView
 from da3_ros.engine.sight import look, Looks
-from da3_ros.geometry.rays import sampled, sampled_rays
+from da3_ros.geometry.rays import is_depth, sampled, sampled_rays
 from da3_ros.geometry.transforms import (
     blend,
     pose_from_quaternion,
@@ -64,7 +64,7 @@ class Keyframe:
         """
         collected = self.weight + confidence
         refined = self.depth * (depth / self.depth) ** (confidence / collected)
-        seen = (depth > 0) & (depth < torch.inf)
+        seen = is_depth(depth)
         self.depth = torch.where(seen, refined, self.depth)
         limited = torch.minimum(collected, MAX_OBSERVATIONS * confidence)
         self.weight = torch.where(seen, limited, self.weight)
@@ -139,7 +139,7 @@ def sample_points(depth: torch.Tensor, intrinsics: np.ndarray, count: int) -> np
     """Return about ``count`` points (N, 3) of a depth image (H, W), on a grid, valid ones only."""
     z = sampled(depth, count)
     rays = sampled_rays(*depth.shape, count, intrinsics)
-    valid = (z > 0) & (z < np.inf)
+    valid = is_depth(z)
     return rays[valid] * z[valid, None]
 
 
@@ -152,7 +152,7 @@ def overlap_points(
     They are on a grid, and NaN where depth (H, W) is missing.
     """
     z = sampled(depth, _OVERLAP_SAMPLES)
-    z = np.where((z > 0) & (z < np.inf), z, np.nan)
+    z = np.where(is_depth(z), z, np.nan)
     points = z[:, None] * sampled_rays(*depth.shape, _OVERLAP_SAMPLES, intrinsics)
     return points @ map_from_camera[:3, :3].T + map_from_camera[:3, 3]
 

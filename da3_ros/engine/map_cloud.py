@@ -11,6 +11,7 @@ from da3_ros.cloud_config import PointsConfig
 from da3_ros.engine.keyframes import Keyframe, MAX_OBSERVATIONS
 from da3_ros.geometry.cameras import unproject
 from da3_ros.geometry.flying import is_flying
+from da3_ros.geometry.rays import is_depth
 from da3_ros.geometry.transforms import Sim3
 from da3_ros.geometry.voxels import voxel_means
 import numpy as np
@@ -113,7 +114,7 @@ class MapCloud:
             return known
         depth = s.depth.float().cpu().numpy()
         thin = (slice(None, None, stride),) * 2
-        is_valid = np.isfinite(depth[thin]) & (depth[thin] > 0)
+        is_valid = is_depth(depth[thin])
         if config.max_edge > 0:
             is_valid &= ~is_flying(depth, config.max_edge)[thin]
         if config.min_confidence > 0:

@@ -9,6 +9,7 @@ from da3_ros.engine.registration import Registration
 from da3_ros.engine.runner import WindowPrediction
 from da3_ros.engine.scale.depths import median_depth
 from da3_ros.errors import RegistrationError
+from da3_ros.geometry.rays import is_depth
 from da3_ros.geometry.transforms import BODY_FROM_OPTICAL
 import numpy as np
 import torch
@@ -62,7 +63,7 @@ def place(
         view=new.view,
         rgb=new.prepared.rgb,
         intrinsics=new.intrinsics,
-        depth=torch.where((depth > 0) & (depth < torch.inf), depth, torch.nan),
+        depth=torch.where(is_depth(depth), depth, torch.nan),
         weight=prediction.confidence[slot],
         map_from_camera=map_from_camera,
     )

@@ -17,13 +17,13 @@ class Publication:
 
     def __init__(self, scales: PartScales, device: torch.device | None) -> None:
         """Take the scales of the map's parts; with a ``device``, views keep what is on it."""
-        self._scales, self._device = scales, device
-        self._on_device = device is not None and makes_points(device)
+        self._scales = scales
+        self._device = device if device is not None and makes_points(device) else None
         self.clear()
 
     def warm_up(self) -> None:
         """Have the first view's points made as fast as the others'."""
-        if self._on_device:
+        if self._device is not None:
             warm_up_points(self._device)
 
     def clear(self) -> None:
@@ -47,7 +47,7 @@ class Publication:
         spread = scale.spread if scale.is_metric else 0.0
         placing = self._scales.scaled_from_map(part), self._scales.origin, spread
         return tuple(
-            steadied.published(*placing, view in kept, is_adrift, self._on_device)
+            steadied.published(*placing, view in kept, is_adrift, self._device is not None)
             for view, steadied in zip(placed, self._steadied(placed, scale.unit), strict=True)
         )
 

@@ -18,7 +18,7 @@ from da3_ros.engine.pose_fit import fit_poses, PoseFit
 from da3_ros.engine.runner import WindowPrediction
 from da3_ros.errors import RegistrationError
 from da3_ros.geometry.alignment import robust_location
-from da3_ros.geometry.rays import sampled_rays, thinned
+from da3_ros.geometry.rays import is_depth, sampled_rays, thinned
 from da3_ros.geometry.transforms import invert, Sim3
 import numpy as np
 import torch
@@ -168,7 +168,7 @@ def _sample(prediction: WindowPrediction, shared: Sequence[tuple[int, Keyframe]]
     maps += [prediction.confidence[slot] for slot, _ in shared]
     sampled = torch.stack([thinned(image, _SAMPLES) for image in maps]).cpu().double().numpy()
     map_depth, depth, confidence = sampled.reshape(3, len(shared), -1)
-    valid = (depth > 0) & (depth < np.inf) & (map_depth > 0) & (map_depth < np.inf)
+    valid = is_depth(depth) & is_depth(map_depth)
     # The network's confidence is 1 + exp(.): what it adds to 1 is what it knows.
     weights = np.where(valid, np.maximum(confidence - 1.0, 1e-3), 0.0)
     intrinsics = np.stack([keyframe.intrinsics for _, keyframe in shared])

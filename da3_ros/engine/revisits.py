@@ -20,7 +20,7 @@ from da3_ros.engine.runner import WindowPrediction
 from da3_ros.engine.scale.depths import median_depth
 from da3_ros.engine.sight import certainty, sight
 from da3_ros.geometry.alignment import robust_location
-from da3_ros.geometry.rays import sampled
+from da3_ros.geometry.rays import is_depth, sampled
 from da3_ros.geometry.transforms import mean_pose, rotation_angle_deg, Sim3
 import numpy as np
 import torch
@@ -186,7 +186,7 @@ def _look(
     pose = map_from_window.apply_to_pose(prediction.window_from_camera[slot])
     depth = map_from_window.scale * prediction.depth[slot]
     now, then = sampled(depth, _SAMPLES), sampled(keyframe.depth, _SAMPLES)
-    valid = (now > 0) & (now < np.inf) & (then > 0) & (then < np.inf)
+    valid = is_depth(now) & is_depth(then)
     if np.count_nonzero(valid) < _SAMPLES // 10:
         return Look(Sim3.identity(), False)
     weights = np.maximum(sampled(prediction.confidence[slot], _SAMPLES)[valid] - 1.0, 1e-3)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 import math
 
-from da3_ros.geometry.rays import sampled
+from da3_ros.geometry.rays import is_depth, sampled
 from da3_ros.geometry.transforms import invert
 import numpy as np
 import torch
@@ -52,7 +52,7 @@ class Looks:
     def sight(self, view: int, every: int = 1) -> Sight:
         """Return what a view sees of every so-manieth point."""
         z, inside, surface = (x[view, ::every] for x in (self.z, self.inside, self.surface))
-        compared = inside & (surface > 0) & (surface < np.inf)
+        compared = inside & is_depth(surface)
         agrees = np.abs(np.log(z[compared] / surface[compared])) < _SAME_SURFACE
         share = float(agrees.mean()) if len(agrees) else 0.0
         return Sight(float(inside.sum() / max(np.isfinite(z).sum(), 1)), share)

@@ -20,6 +20,7 @@ from da3_ros.engine.preprocess import preprocess, Preprocessed
 from da3_ros.engine.reconfiguration import check_change
 from da3_ros.engine.stage_clock import StageClock
 from da3_ros.errors import ConfigError
+from da3_ros.geometry.rays import is_depth
 from da3_ros.model import load_model, Prediction
 from da3_ros.model.acceleration import accelerate
 from da3_ros.model.single_view import SingleViewNetwork
@@ -187,7 +188,7 @@ def _view(
 
     ``on_device`` tells whether it keeps what is on the device.
     """
-    is_valid = torch.isfinite(depth) & (depth > 0) & ~sky
+    is_valid = is_depth(depth) & ~sky
     if fitted.seen is not None:
         is_valid &= fitted.seen
     depth = torch.where(is_valid, depth, torch.nan)

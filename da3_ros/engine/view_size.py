@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from da3_ros.engine.keyframes import Keyframe, overlap_points
 from da3_ros.engine.sight import look
 from da3_ros.geometry.alignment import robust_location
+from da3_ros.geometry.rays import is_depth
 import numpy as np
 import torch
 
@@ -50,5 +51,5 @@ def _log_ratios(
 ) -> np.ndarray:
     """Return the logarithms of known over seen depth of those points (N, 3) that the view has."""
     found = look(points, map_from_camera[None], intrinsics[None], [depth])
-    known = found.inside & (found.surface > 0) & (found.surface < np.inf)
+    known = found.inside & is_depth(found.surface)
     return np.log(found.z[known] / found.surface[known])

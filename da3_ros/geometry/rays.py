@@ -1,9 +1,13 @@
 """Some pixels of an image, evenly spread, and the rays through them; pixels as in ``cameras``."""
 
 from functools import lru_cache
+import math
+from typing import TypeVar
 
 import numpy as np
 import torch
+
+Values = TypeVar('Values', np.ndarray, torch.Tensor)
 
 
 def pixel_grid(
@@ -43,6 +47,11 @@ def sampled_rays(height: int, width: int, count: int, intrinsics: np.ndarray) ->
     rays[..., 0] = (u - k[..., 0, 2, :]) / k[..., 0, 0, :]
     rays[..., 1] = (v - k[..., 1, 2, :]) / k[..., 1, 1, :]
     return rays
+
+
+def is_depth(values: Values) -> Values:
+    """Tell which values are a depth, or another length: above zero, finite and no NaN."""
+    return (values > 0) & (values < math.inf)
 
 
 def rays_through(u: torch.Tensor, v: torch.Tensor, intrinsics: np.ndarray) -> torch.Tensor:

@@ -7,6 +7,7 @@ from da3_ros.engine.keyframes import Keyframe
 from da3_ros.engine.scale.depths import cell_of, depth_ratio, DepthRatio, is_smooth
 from da3_ros.engine.scale.robot import Robot
 from da3_ros.engine.scale.source import Evidence, ReadingSource
+from da3_ros.geometry.rays import is_depth
 import numpy as np
 import torch
 
@@ -89,7 +90,7 @@ def points_ratio(keyframe: Keyframe, points: np.ndarray) -> DepthRatio | None:
     u, v, z = (torch.as_tensor(a[inside], device=device) for a in (u, v, z))
     u, v = u.long(), v.long()
     depth = keyframe.depth.float()
-    valid = (is_smooth(depth) & (depth > 0) & torch.isfinite(depth))[v, u]
+    valid = (is_smooth(depth) & is_depth(depth))[v, u]
     if int(valid.sum()) < _MIN_POINTS:
         return None
     u, v, z = u[valid], v[valid], z[valid]

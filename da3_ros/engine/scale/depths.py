@@ -5,7 +5,7 @@ import math
 
 from da3_ros.engine.scale.estimate import combine
 from da3_ros.geometry.alignment import MAD_TO_SIGMA, weighted_median
-from da3_ros.geometry.rays import sampled
+from da3_ros.geometry.rays import is_depth, sampled
 import numpy as np
 import torch
 
@@ -29,7 +29,7 @@ class DepthRatio:
 def median_depth(depth: torch.Tensor) -> float:
     """Return the median of the valid pixels of a depth image (H, W); 0 if there are none."""
     samples = sampled(depth, _SAMPLES)
-    valid = np.sort(samples[(samples > 0) & (samples < np.inf)])
+    valid = np.sort(samples[is_depth(samples)])
     return float(valid[(len(valid) - 1) // 2]) if len(valid) else 0.0
 
 

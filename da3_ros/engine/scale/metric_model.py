@@ -8,7 +8,7 @@ from da3_ros.engine.keyframes import Keyframe
 from da3_ros.engine.runner import WindowView
 from da3_ros.engine.scale.depths import cell_of, depth_ratio
 from da3_ros.engine.scale.source import Evidence, ReadingSource
-from da3_ros.geometry.rays import pixel_grid
+from da3_ros.geometry.rays import is_depth, pixel_grid
 import numpy as np
 import torch
 
@@ -74,7 +74,7 @@ class MetricModelSource(ReadingSource):
         height, width = keyframe.depth.shape
         u, v = pixel_grid(height, width, _SAMPLES, keyframe.depth.device)
         metres, depth = prediction.depth_m[v, u], keyframe.depth[v, u]
-        valid = torch.isfinite(metres) & (metres > 0) & torch.isfinite(depth) & (depth > 0)
+        valid = is_depth(metres) & is_depth(depth)
         valid &= ~prediction.is_sky[v, u]
         if int(valid.sum()) < _MIN_SAMPLES:
             self.problem = 'the metric network sees hardly anything but sky'
