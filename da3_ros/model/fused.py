@@ -62,17 +62,16 @@ class FusedBlock:
         """(M, T, C) -> (M, T, C), float32; with ``rows`` (R,) only those, (M, R, C)."""
         block = self._block
         x = x.contiguous()
-        with torch.cuda.device_of(x):  # Triton launches on the current device
-            mixed = self._mix(self._normed(x), rope, rows)
-            x = x if rows is None else x[:, rows]
-            x, normed = add_norm(x, mixed, block.ls1.gamma, block.norm2, self._dtype)
-            branch, gain = self._mlp(block.mlp, normed), block.ls2.gamma
-            if self._behind is None or rows is not None:
-                return add(x, branch, gain)
-            self._behind._given = add_norm(
-                x, branch, gain, self._behind._block.norm1, self._behind._dtype
-            )
-            return self._behind._given[0]
+        mixed = self._mix(self._normed(x), rope, rows)
+        x = x if rows is None else x[:, rows]
+        x, normed = add_norm(x, mixed, block.ls1.gamma, block.norm2, self._dtype)
+        branch, gain = self._mlp(block.mlp, normed), block.ls2.gamma
+        if self._behind is None or rows is not None:
+            return add(x, branch, gain)
+        self._behind._given = add_norm(
+            x, branch, gain, self._behind._block.norm1, self._behind._dtype
+        )
+        return self._behind._given[0]
 
     def _normed(self, x: Tensor) -> Tensor:
         """(M, T, C) -> same, normed, in the dtype of the weights."""
