@@ -1,7 +1,6 @@
 """Clouds that are made on a GPU are those that NumPy makes; Triton interprets where none is."""
 
 from collections.abc import Callable
-from importlib.util import find_spec
 from typing import Any
 
 from da3_ros.config import NodeConfig
@@ -20,8 +19,7 @@ from rig import FRAME_ID, Rig
 from sensor_msgs.msg import PointCloud2
 import torch
 
-if find_spec('triton') is None:
-    pytest.skip('Triton is not there', allow_module_level=True)
+pytest.importorskip('triton')
 IS_GPU = torch.cuda.is_available()
 pytestmark = pytest.mark.gpu if IS_GPU else []
 DEVICE = 'cuda' if IS_GPU else 'cpu'

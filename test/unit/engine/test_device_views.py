@@ -1,6 +1,5 @@
 """What of a view stays on the device is what is published of it; only who asks has it there."""
 
-from importlib.util import find_spec
 from pathlib import Path
 
 import da3_ros
@@ -29,8 +28,7 @@ K = {
 @pytest.fixture
 def _as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take the CPU, and Triton's interpreter, for a GPU."""
-    if find_spec('triton') is None:
-        pytest.skip('Triton is not there')
+    pytest.importorskip('triton')
     for module in ('publication', 'single_view'):
         monkeypatch.setattr(f'da3_ros.engine.{module}.makes_points', lambda _: True)
 

@@ -1,15 +1,13 @@
 """The fused kernels compute what the plain modules do; Triton interprets them where no GPU is."""
 
 import copy
-from importlib.util import find_spec
 import math
 
 import pytest
 import torch
 
 IS_GPU = torch.cuda.is_available()
-if find_spec('triton') is None:
-    pytest.skip('Triton is not there', allow_module_level=True)
+pytest.importorskip('triton')
 
 from da3_ros.model.bounded_attention import (  # noqa: E402
     bits_per_product,

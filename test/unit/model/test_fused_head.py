@@ -1,17 +1,10 @@
 """The fused dense heads compute what the plain ones do; see test_fused for where they can."""
 
-from importlib.util import find_spec
-import os
-import sys
-
 import pytest
 import torch
 
 IS_GPU = torch.cuda.is_available()
-if not IS_GPU and 'triton' not in sys.modules:
-    os.environ['TRITON_INTERPRET'] = '1'  # read when Triton is imported
-if find_spec('triton') is None or not (IS_GPU or os.environ.get('TRITON_INTERPRET')):
-    pytest.skip('Triton is not there, or cannot interpret any more', allow_module_level=True)
+pytest.importorskip('triton')
 
 from copy import deepcopy  # noqa: E402
 import dataclasses  # noqa: E402
