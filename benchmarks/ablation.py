@@ -1,13 +1,13 @@
 """
 What each choice of the training recipe is worth: short runs that differ in one thing each.
 
-    python -m benchmarks.ablation pilot --minutes 4 --output benchmarks/results/ablation.jsonl
-    python -m benchmarks.ablation teacher --minutes 4 --output benchmarks/results/ablation.jsonl
+    python -m benchmarks.ablation pilot teacher --minutes 4
+        --output benchmarks/results/ablation.jsonl
 
-Every arm is a ``da3 train`` of its own, from scratch, for the same time on one GPU, with as many
-at a time as there are GPUs; all are scored on the same held-out windows. An arm whose row is in
-the output already is not run again, and one that was cut goes on from its folder. Run it from the
-root of the repository.
+Every arm is a ``da3 train`` of its own, for the same time on one GPU, with as many at a time as
+there are GPUs; all are scored on the same held-out windows. An arm whose row is in the output
+already is not run again, and one that was cut goes on from its folder. Run it from the root of the
+repository.
 """
 
 import argparse
@@ -27,7 +27,11 @@ from da3_ros.training.checkpoint import saved_progress
 import torch
 
 NO_MATCH = ('match_weight=0', 'final_match_weight=0')
-CLEAN = 'clean'
+# Learning on from the shipped weights, gently: they are good already.
+GOES_ON = (
+    *('init=embedded', 'curriculum=0', 'lr=3e-4', 'warmup_steps=100'),
+    *('match_weight=0.1', 'final_match_weight=0.1'),
+)
 TEACHER = 'teacher'
 
 
@@ -41,9 +45,11 @@ class Arm:
 
 
 LISTS = {
-    # Each choice of the pilot switched off alone, and Muon, then all of them.
+    # Each choice of the pilot switched off alone, and Muon, then all of them, from scratch; what
+    # two runs of the same choices differ by is the measure of all other differences.
     'pilot': (
         Arm('all'),
+        Arm('all, other seed', ('seed=1',)),
         Arm('no-match', NO_MATCH),
         Arm('plain-start', ('prepared_start=false',)),
         Arm('loud-cameras', ('camera_gain=1',)),
@@ -59,14 +65,16 @@ LISTS = {
             ),
         ),
     ),
-    # The same student on exact depth, on bad depth, and on what a teacher makes of bad depth.
+    # The same students on exact depth (from scratch: 'all'), on bad depth, and on what a teacher
+    # makes of the same bad depth. The teacher learned from exact depth, for as long as the shipped
+    # weights and these minutes.
     'teacher': (
-        Arm(TEACHER, ('monocular=true',)),
-        Arm(CLEAN),
+        Arm(TEACHER, ('monocular=true', *GOES_ON)),
         Arm('corrupted', ('corrupted_share=1',)),
+        Arm('clean, goes on', GOES_ON),
+        Arm('corrupted, goes on', ('corrupted_share=1', *GOES_ON)),
         Arm('taught', ('corrupted_share=1',), is_taught=True),
-        Arm('half-corrupted', ('corrupted_share=0.5',)),
-        Arm('half-taught', ('corrupted_share=0.5',), is_taught=True),
+        Arm('taught, goes on', ('corrupted_share=1', *GOES_ON), is_taught=True),
     ),
 }
 COLUMNS = (  # title, number of views, measure
@@ -82,14 +90,13 @@ COLUMNS = (  # title, number of views, measure
 
 
 class Ablation:
-    """The arms of a list, run by as many threads as there are devices."""
+    """The chosen arms, run by as many threads as there are devices."""
 
     def __init__(self, arguments: argparse.Namespace) -> None:
-        self._arguments = arguments
-        self._list, self._folder = arguments.list, arguments.folder / arguments.list
-        chosen = [a for a in LISTS[self._list] if not arguments.only or a.name in arguments.only]
-        self._arms = chosen
-        self._ended = {arm.name: Event() for arm in chosen}
+        self._arguments, self._folder = arguments, arguments.folder
+        arms = [arm for name in arguments.lists for arm in LISTS[name]]
+        self._arms = [arm for arm in arms if not arguments.only or arm.name in arguments.only]
+        self._ended = {arm.name: Event() for arm in self._arms}
         self._lock = Lock()
 
     def run(self) -> list[dict]:
@@ -104,7 +111,7 @@ class Ablation:
 
     def command(self, arm: Arm) -> list[str]:
         """Return the arguments of ``da3``."""
-        arguments, state = self._arguments, self._folder / arm.name
+        arguments, state = self._arguments, self._state(arm)
         assignments = (*arm.assignments, *arguments.assignments)
         if arm.is_taught:
             assignments += (f'teacher={self._weights(TEACHER)}',)
@@ -114,8 +121,11 @@ class Ablation:
             *(word for text in assignments for word in ('--set', text)),
         ]
 
+    def _state(self, arm: Arm) -> Path:
+        return self._folder / _as_path(arm.name)
+
     def _weights(self, name: str) -> Path:
-        return self._folder / f'{name}.safetensors'
+        return self._folder / f'{_as_path(name)}.safetensors'
 
     def _work(self, waiting: deque[Arm], gpu: int | None) -> None:
         """Run arms on one device until none is waiting."""
@@ -140,7 +150,7 @@ class Ablation:
         environment = dict(os.environ)
         if gpu is not None:
             environment['CUDA_VISIBLE_DEVICES'] = str(gpu)
-        said = self._folder / f'{arm.name}.txt'
+        said = self._folder / f'{_as_path(arm.name)}.txt'
         print(f'{arm.name}: da3 {shlex.join(words)}', flush=True)
         with said.open('a') as file:
             code = subprocess.run(
@@ -157,10 +167,10 @@ class Ablation:
             file.write(json.dumps(row) + '\n')
 
     def _row(self, arm: Arm, gpu: int | None) -> dict:
-        progress = saved_progress(self._folder / arm.name)
+        progress = saved_progress(self._state(arm))
         device = 'CPU' if gpu is None else f'1 x {torch.cuda.get_device_name(gpu)}'
         return {
-            'what': f'ablation, {self._list}',
+            'what': 'ablation',
             'arm': arm.name,
             'device': device,
             'torch': torch.__version__.partition('+')[0],
@@ -169,7 +179,7 @@ class Ablation:
             'steps': progress.step,
             'views': progress.views,
             'views_per_s': round(progress.views / max(progress.elapsed_s, 1e-9)),
-            'held_out': last_scores(self._folder / arm.name / 'log.jsonl'),
+            'held_out': last_scores(self._state(arm) / 'log.jsonl'),
         }
 
     def _row_in_output(self, arm: Arm) -> dict | None:
@@ -180,6 +190,10 @@ class Ablation:
         command = shlex.join(('da3', *self.command(arm)))
         rows = [row for row in map(json.loads, lines) if row.get('command') == command]
         return rows[-1] if rows else None
+
+
+def _as_path(name: str) -> str:
+    return name.replace(', ', '-').replace(' ', '-')
 
 
 def last_scores(log: Path) -> dict[str, dict[str, float]]:
@@ -212,7 +226,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('list', choices=LISTS)
+    parser.add_argument('lists', nargs='+', choices=LISTS, metavar='LIST',
+                        help=' or '.join(LISTS))  # fmt: skip
     parser.add_argument('--minutes', type=float, required=True, help='of training, for each arm')
     parser.add_argument('--output', type=Path, required=True, help='JSON lines, appended to')
     parser.add_argument('--folder', type=Path, default=Path('ablation_runs'), help='of the runs')
@@ -221,7 +236,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument('--set', action='append', default=[], metavar='NAME=VALUE',
                         dest='assignments', help='of the configuration of all arms')  # fmt: skip
     arguments = parser.parse_args(argv)
-    known = [arm.name for arm in LISTS[arguments.list]]
+    known = [arm.name for name in arguments.lists for arm in LISTS[name]]
     unknown = sorted(set(arguments.only) - set(known))
     if unknown:
         parser.error(f'there is no arm {", ".join(unknown)}; expected {", ".join(known)}')

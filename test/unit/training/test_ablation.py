@@ -13,7 +13,7 @@ from benchmarks.ablation import Arm, LISTS, table
 ROOT = Path(__file__).parents[3]
 SMALL = (
     *('model=tiny', 'steps=2', 'views_per_step=6', 'scenes=64', 'texture_variants=1'),
-    *('texture_side=16', 'samples_per_side=1', 'validation_scenes=1'),
+    *('texture_side=16', 'samples_per_side=1', 'validation_scenes=1', 'init='),
 )
 
 
