@@ -47,7 +47,7 @@ def spares_memory(push: Push) -> Push:
     @functools.wraps(push)
     def wrapper(engine: object, frames: Sequence[Frame]) -> Update:
         try:
-            with _current(engine.device):
+            with current(engine.device):
                 return push(engine, frames)
         except Exception as error:
             if not is_out_of_memory(error):
@@ -78,7 +78,7 @@ def fits_memory(warm_up: Callable[..., None]) -> Callable[..., None]:
     def wrapper(engine: object, *args: object, new: int = 1, **kwargs: object) -> None:
         while True:
             try:
-                with _current(engine.device):
+                with current(engine.device):
                     return warm_up(engine, *args, new=new, **kwargs)
             except Exception as error:
                 if not is_out_of_memory(error):
@@ -105,7 +105,7 @@ def loading(model: str) -> Iterator[None]:
         ) from error
 
 
-def _current(device: torch.device) -> AbstractContextManager:
+def current(device: torch.device) -> AbstractContextManager:
     """Make a GPU the current one, on which Triton launches kernels wherever their tensors are."""
     return torch.cuda.device(device) if device.type == 'cuda' else nullcontext()
 

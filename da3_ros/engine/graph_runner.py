@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 import functools
 import logging
 
+from da3_ros.config import EngineConfig
 from da3_ros.engine.attention import AttentionChoice
 from da3_ros.engine.places import place_descriptor
 from da3_ros.engine.plan import Capacity, WindowPlan
@@ -59,6 +60,13 @@ class GraphRunner:
         self._slots = SlotTable(views)
         self.stages: Stages = DirectStages()
         self._expected: tuple[Capacity, ...] = ()
+
+    @classmethod
+    def of(cls, config: EngineConfig, net: AnyViewNetwork) -> 'GraphRunner':
+        """Return the runner that a configuration asks for."""
+        blocks = 'compiled' if config.compile else 'fused'
+        posed = config.pose_prior != 'none'
+        return cls(net, config.window.size, config.cuda_graphs, blocks, posed)
 
     @torch.inference_mode()
     def prepare(

@@ -127,6 +127,9 @@ class SingleViewEngine:
         return ()
 
     @spares_memory
+    def update_map(self) -> None:
+        """There is no map."""
+
     def push(self, frames: Sequence[Frame]) -> Update:
         """
         Return what the network says of the newest frame of one or more cameras.

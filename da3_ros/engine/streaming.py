@@ -2,7 +2,8 @@
 The engine: frames in, depth and poses in one map out.
 
 One ``push`` is one turn of the loop: prepare the new frames, run the window, register it to the
-map, refine what the map knows, and decide what the map keeps.
+map, and decide what the map keeps. What the map learns from it beyond that, ``update_map``, is
+done when the views are out.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,10 +14,11 @@ from pathlib import Path
 from da3_ros.config import EngineConfig
 from da3_ros.engine.camera_groups import register_cameras
 from da3_ros.engine.device import empty_cache, resolve_device
-from da3_ros.engine.device_faults import fits_memory, spares_memory
+from da3_ros.engine.device_faults import current, fits_memory, spares_memory
 from da3_ros.engine.frame import EngineStatus, Frame, KeyframePose, TrackingState, Update
 from da3_ros.engine.graph_runner import GraphRunner, Progress
 from da3_ros.engine.intake import Intake, NewView
+from da3_ros.engine.lesson import Lesson
 from da3_ros.engine.map import Change
 from da3_ros.engine.map_cloud import Surface, surface
 from da3_ros.engine.map_file import save_map
@@ -27,7 +29,7 @@ from da3_ros.engine.placement import first_keyframe, place
 from da3_ros.engine.pose_prior import PosePrior
 from da3_ros.engine.publication import Publication
 from da3_ros.engine.reconfiguration import check_change
-from da3_ros.engine.registration import check_finite, refine, Registration
+from da3_ros.engine.registration import check_finite, Registration
 from da3_ros.engine.rigging import Rigging
 from da3_ros.engine.runner import Runner, WindowPrediction
 from da3_ros.engine.scale import MapScale, MetricRunner, new_scale, PartScales, Robot
@@ -39,9 +41,6 @@ from da3_ros.errors import FrameError, RegistrationError
 from da3_ros.model.da3 import AnyViewNetwork
 import numpy as np
 import torch
-
-# A window that agrees less with the map than this is published but does not change the map.
-_MIN_INLIERS_TO_REFINE = 0.3
 
 
 class StreamingEngine:
@@ -82,14 +81,8 @@ class StreamingEngine:
             networks = load_networks(config, self.device)
             named = networks.named
             self.model_name, self.is_trained = named.source_name, named.is_trained
-            self.licence = named.licence
-            resolution = config.resolution or named.config.resolution
-            if make_runner is None:
-                blocks = 'compiled' if config.compile else 'fused'
-                size, is_posed = config.window.size, config.pose_prior != 'none'
-                runner = GraphRunner(networks.window, size, config.cuda_graphs, blocks, is_posed)
-            else:
-                runner = make_runner(networks.window)
+            self.licence, resolution = named.licence, config.resolution or named.config.resolution
+            runner = (make_runner or partial(GraphRunner.of, config))(networks.window)
             if networks.metric is not None and metric_runner is None:
                 metric_runner = MetricNetworkRunner(networks.metric)
         self._runner, self._metric_runner, self._config = runner, metric_runner, config
@@ -110,6 +103,7 @@ class StreamingEngine:
     @property
     def keyframes(self) -> tuple[KeyframePose, ...]:
         """All keyframes of the map, oldest first, where they are believed to be now."""
+        self.update_map()
         scaled = self._scales.scaled_from_map
         return tuple(k.pose_in(scaled(k.part)) for k in self._mapper.map)
 
@@ -123,6 +117,7 @@ class StreamingEngine:
         self._prior.clear()
         self._last: PlacedView | None = None
         self._publication.clear()
+        self._lesson: Lesson | None = None
         self._untold: list[str] = []
         self._reset_reason = ''
         self._status = EngineStatus(window_shrunk_to=self._mapper.shrunk_to)
@@ -161,6 +156,7 @@ class StreamingEngine:
 
     def shrink(self, newest: int) -> int:
         """Free memory; return how many views a window has from now on, 0 if it cannot shrink."""
+        self._lesson = None  # what it would refine may be archived now
         has_shrunk = self._mapper.shrink(newest)
         if isinstance(self._runner, GraphRunner):
             self._runner.release(self._mapper.window.shapes(newest))
@@ -176,11 +172,13 @@ class StreamingEngine:
             OSError: if the disk or the permissions do not allow it.
 
         """
+        self.update_map()
         placed = [k.mapped(self._scales.scaled_from_map(k.part)) for k in self._mapper.map]
         return save_map(Path(directory), name, placed)
 
     def surfaces(self) -> tuple[Surface, ...]:
         """Return what the cloud of the map is made of now; cheap, and safe to keep."""
+        self.update_map()
         return tuple(surface(k, self._scales.scaled_from_map(k.part)) for k in self._mapper.map)
 
     @spares_memory
@@ -196,9 +194,9 @@ class StreamingEngine:
             is as it was before, and ``reason`` is the name to count the drop under.
 
         """
+        self.update_map()
         clock = StageClock()
-        admitted = self._intake.admit(frames)
-        frames = admitted.frames
+        frames = (admitted := self._intake.admit(frames)).frames
         if reset_reason := self._intake.check(frames):
             self.reset()
             self._reset_reason = reset_reason
@@ -207,8 +205,8 @@ class StreamingEngine:
         company = self._company(newest)
         dense = self._mapper.dense_slots(company, len(newest))
         new = [n.view for n in newest]
-        prediction = self._prior.infer(self._runner, company, new, dense)
-        prediction = without_unseen(prediction, company.views + new)
+        found = self._prior.infer(self._runner, company, new, dense)
+        prediction = without_unseen(found, company.views + new)
         clock.lap('network')
         # Told with the next update, should this push come to none.
         self._untold.append(self._take(self._mapper.corrected()))
@@ -218,23 +216,16 @@ class StreamingEngine:
             self._lose(company)
             raise FrameError('frame_registration', str(error)) from error
         notices, self._untold = [*self._untold, self._find(company)], []
-        refines = bool(company.known) and registration.inliers >= _MIN_INLIERS_TO_REFINE
-        if refines:
-            refine(company.known, prediction, registration)
-            self._rigging.straighten(company.known, self._mapper.map, self._scale.status)
+        lesson = Lesson(company, prediction, registration, placed[0])
         clock.lap('registration')
-        changes = refines or not company.known
-        kept = [p for p in placed if changes and self._mapper.keep(p, company.known)]
-        self._mapper.look_around()
-        self._mapper.look_at_guests(company, prediction, registration, placed[0])
+        kept = [p for p in placed if lesson.may_add and self._mapper.keep(p, company.known)]
         clock.lap('keyframes')
-        scale_before = self._scale.scale
-        kept_frames = [p.keyframe for p in kept]
+        scale_before, kept_frames = self._scale.scale, [p.keyframe for p in kept]
         notices.append(self._scale.observe(self._rigging.measured(placed), kept_frames))
         views = self._publication.views(placed, kept, self._mapper.part, self._mapper.is_adrift)
         clock.lap('scale')
         self._intake.accept(frames)
-        self._last = placed[0]
+        self._last, self._lesson = placed[0], lesson
         self._status = EngineStatus(
             state=TrackingState.TRACKING if company.known else TrackingState.INITIALIZING,
             views_in_window=len(company) + len(newest),
@@ -246,16 +237,27 @@ class StreamingEngine:
             stage_ms=clock.stage_ms,
         )
         reset_reason, self._reset_reason = self._reset_reason, ''
-        has_moved = any(notices) or self._scale.scale != scale_before
+        has_moved = any(notices) or bool(kept) or self._scale.scale != scale_before
         return Update(
             views,
             self._status,
-            keyframes_changed=refines or has_moved or bool(kept),
+            keyframes_changed=lesson.refines or has_moved,
             was_reset=bool(reset_reason),
             reset_reason=reset_reason,
             notice='. '.join(filter(None, notices)),
             refused=admitted.refused,
         )
+
+    def update_map(self) -> None:
+        """
+        Let the map learn from the last push, if it has not yet; no view need wait for that.
+
+        Whoever asks for the map, and the next push, have it done first.
+        """
+        lesson, self._lesson = self._lesson, None
+        if lesson is not None:
+            with current(self.device):
+                lesson.teach(self._mapper, self._rigging, self._scale.status)
 
     def _company(self, newest: Sequence[NewView]) -> Company:
         """Return who goes with new views; nobody where a map, or a part of it, begins."""
@@ -274,10 +276,8 @@ class StreamingEngine:
         Raises ``RegistrationError`` if it fits nowhere.
         """
         check_finite(prediction)
-        newest = [
-            self._intake.with_intrinsics(new, prediction.intrinsics[len(company) + i])
-            for i, new in enumerate(newest)
-        ]
+        cameras = prediction.intrinsics[len(company) :]
+        newest = list(map(self._intake.with_intrinsics, newest, cameras))
         before = self._last.keyframe if self._last is not None else None
         pose = newest[0].frame.map_from_camera
         if pose is not None and before is not None:  # in metres, and the map is not

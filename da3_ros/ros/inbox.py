@@ -45,6 +45,11 @@ class Inbox:
         return self._is_shut
 
     @property
+    def has_messages(self) -> bool:
+        """Whether a message waits."""
+        return len(self._messages) > 0
+
+    @property
     def has_requests(self) -> bool:
         """Whether a request waits."""
         return bool(self._requests)

@@ -6,8 +6,8 @@ import threading
 import traceback
 
 from da3_ros.config import NodeConfig
-from da3_ros.engine import KeyframePose, Update
-from da3_ros.engine.stage_clock import StageClock
+from da3_ros.engine import KeyframePose, View
+from da3_ros.engine.stage_clock import milliseconds_of
 from da3_ros.ros.drops import DropLog
 from da3_ros.ros.engine_keeper import EngineKeeper
 from da3_ros.ros.publishers import Outputs
@@ -19,17 +19,19 @@ class Parcel:
     """
     What one turn of the worker has to say.
 
-    ``update`` is None when it has no new views, and ``keyframes`` when they are where they were.
-    ``frame_ids`` are the optical frames of the cameras, ``stamp_ns`` is that of the newest
-    processed image, ``stage_ms`` what the stages of the update took.
+    ``keyframes`` are None when they are where they were. ``frame_ids`` are the optical frames of
+    the cameras of ``views``, ``stamp_ns`` is that of the newest processed image, ``stage_ms`` what
+    the stages took that led to the parcel. ``is_last`` tells that the turn has no more to say: the
+    status follows it.
     """
 
     config: NodeConfig
     stamp_ns: int
-    update: Update | None = None
+    views: tuple[View, ...] = ()
     frame_ids: Mapping[str, str] = field(default_factory=dict)
     keyframes: tuple[KeyframePose, ...] | None = None
     stage_ms: Mapping[str, float] = field(default_factory=dict)
+    is_last: bool = True
 
 
 class Outbox:
@@ -49,7 +51,7 @@ class Outbox:
         self._statistics = statistics
         self._drops = drops
         self._changed = threading.Condition()
-        self._publishing = threading.Lock()
+        self._is_busy = False
         self._waiting: Parcel | None = None
         self._is_open = False
         self._is_shut = False
@@ -65,6 +67,15 @@ class Outbox:
                 self._waiting = parcel
                 self._changed.notify_all()
 
+    def wait(self, timeout_s: float) -> None:
+        """Wait, for so long at most, until nothing waits or is being published."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._is_idle, timeout_s)
+
+    @property
+    def _is_idle(self) -> bool:
+        return self._waiting is None and not self._is_busy
+
     def open(self) -> None:  # noqa: A003
         """Publish from now on."""
         with self._changed:
@@ -76,10 +87,10 @@ class Outbox:
             self._is_open = False
             waiting, self._waiting = self._waiting, None
             self._changed.notify_all()
-        if waiting is not None and waiting.update is not None:
-            self._drops.drop('publish_deactivated', count=len(waiting.update.views))
-        with self._publishing:
-            pass
+        if waiting is not None and waiting.views:
+            self._drops.drop('publish_deactivated', count=len(waiting.views))
+        with self._changed:
+            self._changed.wait_for(lambda: not self._is_busy)
 
     def shut(self, timeout_s: float) -> bool:
         """Close for good and end the thread; False when it is still busy after ``timeout_s``."""
@@ -94,9 +105,8 @@ class Outbox:
         with self._changed:
             self._changed.wait_for(lambda: self._is_shut or self._waiting is not None)
             parcel, self._waiting = self._waiting, None
+            self._is_busy = parcel is not None  # before anybody can close: until _run is done
             self._changed.notify_all()
-            if parcel is not None:
-                self._publishing.acquire()  # before anybody can close: released by _run
             return parcel
 
     def _run(self) -> None:
@@ -107,20 +117,19 @@ class Outbox:
             except Exception:
                 self._drops.drop('publish_error', traceback.format_exc())
             finally:
-                self._publishing.release()
+                with self._changed:
+                    self._is_busy = False
+                    self._changed.notify_all()
 
     def _publish(self, parcel: Parcel) -> None:
-        clock = StageClock()
-        self._publish_map(parcel)
-        clock.lap('publish')
-        if parcel.update is not None:
-            self._statistics.time({**parcel.stage_ms, **clock.stage_ms})
-        engine = self._keeper.engine
-        if engine is not None:  # else it is being made anew
-            self._outputs.publish_status(engine, parcel.stamp_ns)
-
-    def _publish_map(self, parcel: Parcel) -> None:
-        if parcel.update is not None:
-            self._outputs.publish(parcel.update, parcel.frame_ids, parcel.config)
+        stage_ms = dict(parcel.stage_ms)
+        if parcel.views:
+            stage_ms['publish'] = milliseconds_of(
+                lambda: self._outputs.publish(parcel.views, parcel.frame_ids, parcel.config)
+            )
         if parcel.keyframes is not None:
             self._outputs.publish_keyframes(parcel.keyframes, parcel.stamp_ns)
+        self._statistics.time(stage_ms)
+        engine = self._keeper.engine
+        if parcel.is_last and engine is not None:  # else it is being made anew
+            self._outputs.publish_status(engine, parcel.stamp_ns)

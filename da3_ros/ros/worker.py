@@ -9,6 +9,7 @@ from typing import Any
 from da3_ros.config import NodeConfig
 from da3_ros.engine import Engine, Frame, Update
 from da3_ros.engine.device_faults import is_device_error
+from da3_ros.engine.stage_clock import milliseconds_of
 from da3_ros.errors import Da3Error, DeviceError, FrameError
 from da3_ros.ros.cameras import CameraInput
 from da3_ros.ros.drops import DropLog
@@ -21,6 +22,9 @@ from da3_ros.ros.robot import RosRobot
 from da3_ros.ros.statistics import Statistics
 from rclpy.impl.rcutils_logger import RcutilsLogger
 from rclpy.task import Future
+
+# How long the map waits at most until views are out, where no image waits for it.
+_GIVES_WAY_S = 0.01
 
 # (success, message) of a std_srvs/Trigger response.
 Answer = tuple[bool, str]
@@ -173,7 +177,9 @@ class Worker:
             self._process(messages)
         except Exception as error:
             failure = first_line(error) if is_device_error(error) else ''
-            reason = 'frame_device' if failure else 'frame_error'
+            # All images may be accounted for: then it was the map that could not learn from them.
+            kind = 'frame' if self._unsettled else 'map'
+            reason = f'{kind}_device' if failure else f'{kind}_error'
             self._drop(reason, traceback.format_exc(), max(self._unsettled, 1))
             return failure
         return ''
@@ -216,19 +222,20 @@ class Worker:
         if update is None:
             self._outbox.put(Parcel(config, self.newest_stamp_ns))
             return
+        stage_ms = {'convert': convert_ms, **waited_ms, **update.status.stage_ms}
+        stamp_ns = self.newest_stamp_ns
+        self._outbox.put(
+            Parcel(config, stamp_ns, update.views, frame_ids, stage_ms=stage_ms, is_last=False)
+        )
+        if not self._inbox.has_messages:
+            # Two threads that compute share one interpreter: what is seen goes out first.
+            self._outbox.wait(_GIVES_WAY_S)
+        map_ms = milliseconds_of(engine.update_map)
         has_moved = update.keyframes_changed or update.was_reset
         if has_moved:
-            self._map_points.put(engine.surfaces(), config, self.newest_stamp_ns)
-        self._outbox.put(
-            Parcel(
-                config,
-                self.newest_stamp_ns,
-                update,
-                frame_ids,
-                engine.keyframes if has_moved else None,
-                {'convert': convert_ms, **waited_ms, **update.status.stage_ms},
-            )
-        )
+            self._map_points.put(engine.surfaces(), config, stamp_ns)
+        keyframes = engine.keyframes if has_moved else None
+        self._outbox.put(Parcel(config, stamp_ns, keyframes=keyframes, stage_ms={'map': map_ms}))
 
     def _frames(self, messages: Mapping[str, Any]) -> list[Frame]:
         """Return the messages that are usable images."""

@@ -82,6 +82,9 @@ class FakeEngine:
         (folder / 'keyframes.json').write_text(json.dumps(len(self.keyframes)))
         return folder
 
+    def update_map(self) -> None:
+        """Learn nothing."""
+
     def surfaces(self) -> tuple[Surface, ...]:
         """Return what was seen of the plane, corrected."""
         return tuple(s._replace(scaled_from_map=self.correction) for s in self._surfaces)

@@ -3,12 +3,13 @@
 from collections.abc import Callable, Iterator
 import threading
 from types import SimpleNamespace
+from typing import ClassVar
 
 from da3_ros.config import NodeConfig
-from da3_ros.engine import EngineStatus, Update
 from da3_ros.ros.drops import DropLog
 from da3_ros.ros.outbox import Outbox, Parcel
 from da3_ros.ros.statistics import Statistics
+from fake_engine import FakeEngine
 import pytest
 from rclpy.logging import get_logger
 from rig import Rig, wait_for
@@ -25,13 +26,13 @@ class SlowOutputs:
         self.raises: Exception | None = None
         self.said: list[tuple] = []
 
-    def publish(self, update: Update, frame_ids: dict, config: NodeConfig) -> None:
+    def publish(self, views: tuple, frame_ids: dict, config: NodeConfig) -> None:
         self.is_busy = True
         assert self.gate.wait(10)
         if self.raises is not None:
             error, self.raises = self.raises, None
             raise error
-        self.said.append(('views', *(view for view in update.views)))
+        self.said.append(('views', *views))
 
     def publish_keyframes(self, keyframes: tuple, stamp: int) -> None:
         self.said.append(('keyframes', keyframes, stamp))
@@ -42,8 +43,7 @@ class SlowOutputs:
 
 def parcel(stamp: int, **fields: object) -> Parcel:
     """Return a parcel whose only view is its stamp."""
-    fields = {'update': Update((stamp,), EngineStatus())} | fields
-    return Parcel(NodeConfig(), stamp, **fields)
+    return Parcel(NodeConfig(), stamp, **{'views': (stamp,)} | fields)
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_everything_is_published_in_order(parts: SimpleNamespace) -> None:
     outbox.put(parcel(1))
     wait_for(lambda: outputs.is_busy, 'the first to be taken')
     outbox.put(parcel(2, keyframes=MOVED))
-    third = threading.Thread(target=outbox.put, args=(parcel(3, update=None),))
+    third = threading.Thread(target=outbox.put, args=(parcel(3, views=()),))
     third.start()
     third.join(0.1)
     assert third.is_alive()
@@ -88,6 +88,28 @@ def test_everything_is_published_in_order(parts: SimpleNamespace) -> None:
         ('status', 3),
     ]
     assert parts.drops() == {}
+
+
+def test_the_status_follows_the_last_parcel_of_a_turn(parts: SimpleNamespace) -> None:
+    parts.outputs.gate.set()
+    parts.outbox.put(parcel(1, is_last=False))
+    parts.outbox.put(parcel(1, views=(), keyframes=MOVED))
+    wait_for_status(parts.outputs, 1)
+    assert parts.outputs.said == [('views', 1), ('keyframes', MOVED, 1), ('status', 1)]
+
+
+def test_whoever_waits_does_so_until_all_is_out_and_no_longer(parts: SimpleNamespace) -> None:
+    outbox, outputs = parts.outbox, parts.outputs
+    outbox.wait(10.0)  # there is nothing
+    outbox.put(parcel(1, is_last=False))
+    wait_for(lambda: outputs.is_busy, 'the first to be taken')
+    outbox.wait(0.01)
+    assert outputs.said == []
+    waiter = threading.Thread(target=outbox.wait, args=(10.0,))
+    waiter.start()
+    outputs.gate.set()
+    waiter.join(5)
+    assert not waiter.is_alive() and outputs.said == [('views', 1)]
 
 
 def test_nothing_is_published_after_closing(parts: SimpleNamespace) -> None:
@@ -123,6 +145,53 @@ def test_an_error_is_counted_and_survived(parts: SimpleNamespace) -> None:
     wait_for(lambda: parts.drops() == {'publish_error': 1}, 'the drop')
     outbox.put(parcel(2))
     wait_for_status(outputs, 2)
+
+
+class LearnsLate(FakeEngine):
+    """Notes how many views were out when the map learned from a push; fails if told to."""
+
+    published: ClassVar[list[int]] = []
+    fails = False
+    seen: ClassVar[list[int]] = []
+
+    def update_map(self) -> None:
+        self.seen.append(len(self.published))
+        if self.fails:
+            raise ZeroDivisionError('a bug')
+
+
+@pytest.fixture
+def late(monkeypatch: pytest.MonkeyPatch) -> type[LearnsLate]:
+    monkeypatch.setattr(LearnsLate, 'published', [])
+    monkeypatch.setattr(LearnsLate, 'seen', [])
+    monkeypatch.setattr(
+        'da3_ros.ros.publishers.Outputs.publish',
+        lambda _, views, *__: LearnsLate.published.extend(views),
+    )
+    return LearnsLate
+
+
+def test_the_map_learns_when_the_views_are_out(
+    make_rig: Callable[..., Rig], late: type[LearnsLate]
+) -> None:
+    rig = make_rig(engine=late)
+    for count in (1, 2, 3):
+        rig.send()
+        wait_for(lambda count=count: len(late.seen) == count, 'the map to learn')
+    assert late.seen == [1, 2, 3]
+    wait_for(lambda: 'map' in rig.counts().stage_ms, 'the time that it took')
+
+
+def test_a_map_that_cannot_learn_costs_no_frame(
+    make_rig: Callable[..., Rig], late: type[LearnsLate], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(late, 'fails', True)
+    rig = make_rig(engine=late)
+    for count in (1, 2):
+        rig.send()
+        wait_for(lambda count=count: rig.counts().drops == {'map_error': count}, 'the drop')
+    counts = rig.counts()
+    assert len(late.published) == counts.frames_processed == 2 and counts.frames_dropped == 0
 
 
 def test_the_engine_does_not_wait_for_subscribers(

@@ -127,7 +127,7 @@ def test_status_says_what_happened(rig: Rig) -> None:
     assert status.state == Status.TRACKING
     assert (status.frames_received, status.frames_dropped, status.frames_published) == (5, 1, 4)
     assert dict(zip(status.drop_reasons, status.drop_counts, strict=True)) == {'frame_encoding': 1}
-    assert set(status.stages) == {'convert', 'network', 'publish'}
+    assert set(status.stages) == {'convert', 'network', 'publish', 'map'}
     assert status.model == 'embedded' and not status.is_metric
     assert status.header.frame_id == 'map' and stamp_of(status.header) > stamps[-1]
     assert np.isfinite(status.latency_p50_ms) and status.scale == 2.0

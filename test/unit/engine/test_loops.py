@@ -3,7 +3,7 @@
 from dataclasses import replace
 from functools import cache
 
-from da3_ros.engine import Frame, loop_closing, streaming, StreamingEngine, TrackingState
+from da3_ros.engine import Frame, lesson, loop_closing, StreamingEngine, TrackingState
 from da3_ros.engine.runner import WindowPrediction
 from da3_ros.errors import FrameError
 from da3_ros.evaluation.simulated_robot import SimulatedMetricNetwork
@@ -119,8 +119,8 @@ def test_what_the_network_has_just_seen_is_in_full_until_the_map_has_taken_it_in
         assert not any(k.is_archived for k in known)
         original(known, *others)
 
-    original = streaming.refine
-    monkeypatch.setattr(streaming, 'refine', refine)
+    original = lesson.refine
+    monkeypatch.setattr(lesson, 'refine', refine)
     round_the_block.__wrapped__(0, True)
     assert len(seen) > FRAMES
 
@@ -244,6 +244,7 @@ def test_a_loop_that_is_closed_while_the_view_is_lost_is_told_of_later() -> None
     stream.network.turn_deg_per_m = -0.6
     while stream.engine._mapper._closing is None:
         stream.run(stream.next + 1)
+        stream.engine.update_map()
     good, stream.engine._runner = stream.engine._runner, Scrambled(stream.engine._runner)
     before = stream.engine.keyframes[-1].map_from_camera
     stream.run(stream.next + 1)

@@ -1,5 +1,6 @@
 """The engine keeps one gauge and one scale, whatever gauge each window comes in."""
 
+from collections.abc import Callable
 import dataclasses
 from pathlib import Path
 
@@ -297,6 +298,7 @@ def test_every_keyframe_of_the_window_is_refined_in_turn() -> None:
         later = dataclasses.replace(frames[-1], stamp_ns=frames[-1].stamp_ns + (i + 1) * STEP_NS)
         engine._runner.truth.poses[''][later.stamp_ns] = arc(12)[-1]
         engine.push([later])
+    engine.update_map()
     assert all((k.weight != b).all() for k, b in zip(known, before, strict=True))
 
 
@@ -411,3 +413,27 @@ def test_saved_map_lies_on_the_walls(tmp_path: Path) -> None:
     points = vertices['p'] * unit + poses[0][:3, 3]
     to_wall = np.minimum(np.abs(points - [-3, -4, -1]), np.abs(points - [5, 4, 2])).min(axis=1)
     assert np.quantile(to_wall, 0.99) < 0.05
+
+
+def test_the_map_learns_once_from_a_push_and_before_anybody_asks_for_it() -> None:
+    """By whoever comes first: a caller, one who asks for the map, or the next push."""
+    config = replaced(CONFIG, {'window.refreshed': 2, 'keyframe.min_parallax_deg': 1.0})
+    engine, frames = stream(arc(12), config)
+    run(engine, frames)
+    keyframe = list(engine._mapper.window)[-1]
+    engine.update_map()
+
+    def learned(ask: Callable[[], object], at: int) -> int:
+        later = dataclasses.replace(frames[-1], stamp_ns=frames[-1].stamp_ns + at * STEP_NS)
+        engine._runner.truth.poses[''][later.stamp_ns] = arc(12)[-1]
+        engine.push([later])
+        before = keyframe.observations
+        ask()
+        return keyframe.observations - before
+
+    assert learned(lambda: None, 1) == 0
+    assert learned(engine.update_map, 2) == 1 and learned(lambda: engine.keyframes, 3) == 1
+    assert learned(engine.surfaces, 4) == 1 and learned(lambda: engine.shrink(1), 5) == 0
+    before = keyframe.observations
+    engine.update_map()
+    assert keyframe.observations == before  # what a smaller window was to learn is given up
