@@ -12,6 +12,7 @@ import cv2
 from cv_bridge import CvBridge, CvBridgeError
 from da3_ros.config import DepthConfig
 from da3_ros.errors import FrameError
+from da3_ros.geometry.rays import is_depth
 from da3_ros.ros.picture_header import check_size
 import numpy as np
 from sensor_msgs.msg import CameraInfo, Image
@@ -133,12 +134,12 @@ def published_depth(
     depth_m: np.ndarray, confidence: np.ndarray, config: DepthConfig
 ) -> np.ndarray:
     """Return the depth (H, W) float32 with NaN wherever it is not to be published."""
-    is_valid = depth_m > 0  # False for NaN
+    is_valid = is_depth(depth_m)
     if config.min_confidence > 0:
         is_valid &= confidence >= config.min_confidence
     if config.max_range > 0:
         is_valid &= depth_m <= config.max_range
-    return np.where(is_valid & np.isfinite(depth_m), depth_m, np.nan).astype(np.float32)
+    return np.where(is_valid, depth_m.astype(np.float32, copy=False), np.float32(np.nan))
 
 
 def depth_to_image(depth_m: np.ndarray, encoding: str, header: Header) -> Image:

@@ -1,14 +1,14 @@
 """Everything that goes out for a processed frame, made only where somebody listens."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import time
 
 from da3_ros.config import NodeConfig
-from da3_ros.engine import Engine, KeyframePose, Update, View
+from da3_ros.engine import Engine, KeyframePose, View
 from da3_ros.engine.device_points import DevicePoints
 from da3_ros.msg import Status
 from da3_ros.ros.cameras import topic
-from da3_ros.ros.clouds import view_to_cloud
+from da3_ros.ros.clouds import place_of_points, view_to_cloud
 from da3_ros.ros.convert import (
     depth_to_image,
     float_image,
@@ -61,7 +61,12 @@ class CameraPublishers:
             and is_heard(self._points)
             and self._points_rate.takes(view.stamp_ns, config.points.max_rate_hz)
         )
-        if wants_depth or wants_points:
+        on_device = view.on_device if wants_points else None
+        if on_device is not None:  # first: they are made and sent here while the rest goes out
+            place = place_of_points(view, config)
+            self._device_points.start(on_device, view.intrinsics, place, config)
+        depth_m = None
+        if wants_depth or (wants_points and on_device is None):
             depth_m = published_depth(view.depth_m, view.confidence, config.depth)
         if wants_depth:  # the two are one measurement: whoever hears one may look for the other
             if is_calibrated:
@@ -71,9 +76,8 @@ class CameraPublishers:
         if is_heard(self._confidence):
             self._confidence.publish(float_image(view.confidence, header))
         if wants_points:
-            self._points.publish(
-                view_to_cloud(view, depth_m, config, frame_id, self._device_points)
-            )
+            points = self._device_points.finish() if on_device is not None else None
+            self._points.publish(view_to_cloud(view, depth_m, config, frame_id, points))
         if view.map_from_camera is not None and is_heard(self._odometry):
             in_map = header_at(view.stamp_ns, config.frames.map)
             self._odometry.publish(
@@ -110,17 +114,19 @@ class Outputs:
         self.map_points = MapPoints(endpoints, drops)
         self._tf = make_tf(node, config, drops, robot_tf)
 
-    def publish(self, update: Update, frame_ids: Mapping[str, str], config: NodeConfig) -> None:
+    def publish(
+        self, views: Sequence[View], frame_ids: Mapping[str, str], config: NodeConfig
+    ) -> None:
         """Publish every view; ``frame_ids`` are the optical frames of the cameras."""
         if self._tf is not None:  # first: whoever transforms the rest is not kept waiting for it
             self._tf.send(
                 [
                     CameraPose(view.map_from_camera, frame_ids[view.camera], view.stamp_ns)
-                    for view in update.views
+                    for view in views
                     if view.map_from_camera is not None
                 ]
             )
-        for view in update.views:
+        for view in views:
             self._cameras[view.camera].publish(view, frame_ids[view.camera], config)
             now_ns = self._node.get_clock().now().nanoseconds
             # A simulation whose clock was never heard has no time yet: it reads 0.
