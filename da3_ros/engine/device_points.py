@@ -33,19 +33,19 @@ class DevicePoints:
         self._made = self._here = torch.empty(0, 0, 4, dtype=torch.int32)
 
     @torch.inference_mode()
-    def start(
+    def of(
         self,
         view: DeviceView,
         intrinsics: np.ndarray,
         map_from_camera: np.ndarray | None,
         config: NodeConfig,
-    ) -> None:
+    ) -> np.ndarray:
         """
-        Have the points of a view made; ``finish`` waits for them.
+        Return the points (h, w, 4) float32 of a view, x y z and the colour as PCL packs it.
 
         ``intrinsics`` (3, 3) are in pixels of its depth. The points are in the optical frame, or
         in the map if there is a ``map_from_camera`` (4, 4); NaN where ``config.depth`` or
-        ``config.points`` leave them out.
+        ``config.points`` leave them out. Valid until the next call.
         """
         from da3_ros.engine.point_kernel import write_points  # imports Triton
 
@@ -55,22 +55,14 @@ class DevicePoints:
         if device.type != 'cuda':  # Triton's interpreter
             self._provide(shape, device)
             write_points(view, intrinsics, map_from_camera, config, self._made)
-            return
+            return self._made.numpy().view(np.float32)
         if self._stream is None or self._stream.device != device:
             self._stream = torch.cuda.Stream(device, priority=-1)
         with torch.cuda.stream(self._stream):
             self._provide(shape, device)
             write_points(view, intrinsics, map_from_camera, config, self._made)
             self._here.copy_(self._made, non_blocking=True)
-
-    def finish(self) -> np.ndarray:
-        """
-        Return the points (h, w, 4) float32 that were started, once they are here.
-
-        x y z and the colour as PCL packs it; valid until the next start.
-        """
-        if self._stream is not None:
-            self._stream.synchronize()
+        self._stream.synchronize()
         return self._here.numpy().view(np.float32)
 
     def _provide(self, shape: tuple[int, int], device: torch.device) -> None:
@@ -86,7 +78,6 @@ class DevicePoints:
 def warm_up_points(device: torch.device) -> None:
     """Make the point of a view of one pixel: the kernel is compiled when it is first used."""
     pixel = torch.ones(1, 1, device=device)
-    points = DevicePoints()
-    view = DeviceView(pixel, pixel, pixel.expand(3, 1, 1))
-    points.start(view, np.eye(3), None, NodeConfig())
-    points.finish()
+    DevicePoints().of(
+        DeviceView(pixel, pixel, pixel.expand(3, 1, 1)), np.eye(3), None, NodeConfig()
+    )

@@ -133,7 +133,7 @@ def write_points(
     out: torch.Tensor,
 ) -> None:
     """
-    Write the points of a view, on the current stream, as ``DevicePoints`` describes them.
+    Write the points of a view, on the current stream, as ``DevicePoints.of`` describes them.
 
     ``out`` (h, w, 4) int32, of the thinned image, gets their bits.
     """

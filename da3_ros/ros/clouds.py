@@ -8,6 +8,7 @@ import cv2
 from da3_ros.cloud_config import PointsConfig
 from da3_ros.config import NodeConfig
 from da3_ros.engine import View
+from da3_ros.engine.device_points import DevicePoints
 from da3_ros.geometry.cameras import unproject
 from da3_ros.geometry.flying import is_flying
 from da3_ros.ros.convert import fill, header_at, IS_BIG_ENDIAN
@@ -29,31 +30,27 @@ def view_to_cloud(
     depth_m: np.ndarray | None,
     config: NodeConfig,
     frame_id: str,
-    points: np.ndarray | None = None,
+    device_points: DevicePoints | None = None,
 ) -> PointCloud2:
     """
     Return the points of a view as ``config.points`` wants them, under the stamp of the view.
 
     ``depth_m`` (H, W) is the depth as it is published, NaN where there is none; ``frame_id`` the
-    optical frame of the camera. A view without a pose stays in that frame. ``points`` (h, w, 4)
-    are those of ``DevicePoints`` at ``place_of_points``, where these made them; nothing is looked
-    at in ``depth_m`` then.
+    optical frame of the camera. A view without a pose stays in that frame. ``device_points`` make
+    the points of a view that is on a GPU still, from the depth that is there.
     """
     wanted = config.points
-    map_from_camera = place_of_points(view, config)
-    if points is None:
+    map_from_camera = view.map_from_camera if wanted.frame == 'map' else None
+    if view.on_device is None or device_points is None:
         points = _points(view, depth_m, wanted, map_from_camera)
+    else:
+        points = device_points.of(view.on_device, view.intrinsics, map_from_camera, config)
     is_compact = wanted.layout == 'compact'
     if is_compact:
         is_point = np.isfinite(points[..., 2]).ravel()
         points = points.reshape(-1, 4).compress(is_point, axis=0)[None]  # (1, N, 4)
     frame_id = frame_id if map_from_camera is None else config.frames.map
     return cloud_message(points, header_at(view.stamp_ns, frame_id), is_dense=is_compact)
-
-
-def place_of_points(view: View, config: NodeConfig) -> np.ndarray | None:
-    """Return ``map_from_camera`` (4, 4) if a view's points go into the map; None: they stay."""
-    return view.map_from_camera if config.points.frame == 'map' else None
 
 
 def _points(

@@ -11,10 +11,11 @@ from da3_ros.ros.pending import Pending, Taken
 
 @dataclass(frozen=True)
 class Work:
-    """One turn of the worker: requests as they came, and a set of messages."""
+    """One turn of the worker: requests as they came, a set of messages, and a nudge."""
 
     requests: tuple[Callable[[], None], ...] = ()
     taken: Taken = Taken()
+    was_nudged: bool = False
 
 
 class Inbox:
@@ -31,6 +32,7 @@ class Inbox:
         self._messages = messages
         self._on_room = on_room
         self._requests: list[Callable[[], None]] = []
+        self._is_nudged = False
         self._is_open = False
         self._is_shut = False
 
@@ -43,11 +45,6 @@ class Inbox:
     def is_shut(self) -> bool:
         """Whether the worker was sent home."""
         return self._is_shut
-
-    @property
-    def has_messages(self) -> bool:
-        """Whether a message waits."""
-        return len(self._messages) > 0
 
     @property
     def has_requests(self) -> bool:
@@ -96,18 +93,24 @@ class Inbox:
             self._changed.notify()
             return True
 
+    def nudge(self) -> None:
+        """Have the worker take a turn, whether or not anything came for it."""
+        with self._changed:
+            self._is_nudged = True
+            self._changed.notify()
+
     def take(self) -> Work | None:
         """Wait for work; None when the inbox is shut."""
         with self._changed:
-            while not self._is_shut and not self._requests:
+            while not self._is_shut and not self._requests and not self._is_nudged:
                 wait_s = self._messages.wait_s()
                 if wait_s <= 0.0:
                     break
                 self._changed.wait(None if wait_s == math.inf else wait_s)
             if self._is_shut:
                 return None
-            work = Work(tuple(self._requests), self._messages.take())
-            self._requests = []
+            work = Work(tuple(self._requests), self._messages.take(), self._is_nudged)
+            self._requests, self._is_nudged = [], False
         if work.taken.messages:
             self._on_room()
         return work

@@ -1,6 +1,6 @@
 """What waits to be published, and the thread that publishes it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 import threading
 import traceback
@@ -41,15 +41,22 @@ class Outbox:
     One parcel may wait; whoever brings another then waits, too. So all that went through the
     network is published, in order, and what a slow subscriber costs are images that have not been
     computed yet: the inbox keeps the newest. Nothing is published after ``close`` has returned.
+    ``on_out`` is called, in this thread, when views are out and there is more to say.
     """
 
     def __init__(
-        self, keeper: EngineKeeper, outputs: Outputs, statistics: Statistics, drops: DropLog
+        self,
+        keeper: EngineKeeper,
+        outputs: Outputs,
+        statistics: Statistics,
+        drops: DropLog,
+        on_out: Callable[[], None],
     ) -> None:
         self._keeper = keeper
         self._outputs = outputs
         self._statistics = statistics
         self._drops = drops
+        self._on_out = on_out
         self._changed = threading.Condition()
         self._is_busy = False
         self._waiting: Parcel | None = None
@@ -66,15 +73,6 @@ class Outbox:
             if self._is_open:
                 self._waiting = parcel
                 self._changed.notify_all()
-
-    def wait(self, timeout_s: float) -> None:
-        """Wait, for so long at most, until nothing waits or is being published."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._is_idle, timeout_s)
-
-    @property
-    def _is_idle(self) -> bool:
-        return self._waiting is None and not self._is_busy
 
     def open(self) -> None:  # noqa: A003
         """Publish from now on."""
@@ -120,6 +118,8 @@ class Outbox:
                 with self._changed:
                     self._is_busy = False
                     self._changed.notify_all()
+                if not parcel.is_last:
+                    self._on_out()
 
     def _publish(self, parcel: Parcel) -> None:
         stage_ms = dict(parcel.stage_ms)

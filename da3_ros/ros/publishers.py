@@ -8,7 +8,7 @@ from da3_ros.engine import Engine, KeyframePose, View
 from da3_ros.engine.device_points import DevicePoints
 from da3_ros.msg import Status
 from da3_ros.ros.cameras import topic
-from da3_ros.ros.clouds import place_of_points, view_to_cloud
+from da3_ros.ros.clouds import view_to_cloud
 from da3_ros.ros.convert import (
     depth_to_image,
     float_image,
@@ -61,12 +61,8 @@ class CameraPublishers:
             and is_heard(self._points)
             and self._points_rate.takes(view.stamp_ns, config.points.max_rate_hz)
         )
-        on_device = view.on_device if wants_points else None
-        if on_device is not None:  # first: they are made and sent here while the rest goes out
-            place = place_of_points(view, config)
-            self._device_points.start(on_device, view.intrinsics, place, config)
         depth_m = None
-        if wants_depth or (wants_points and on_device is None):
+        if wants_depth or (wants_points and view.on_device is None):
             depth_m = published_depth(view.depth_m, view.confidence, config.depth)
         if wants_depth:  # the two are one measurement: whoever hears one may look for the other
             if is_calibrated:
@@ -76,8 +72,9 @@ class CameraPublishers:
         if is_heard(self._confidence):
             self._confidence.publish(float_image(view.confidence, header))
         if wants_points:
-            points = self._device_points.finish() if on_device is not None else None
-            self._points.publish(view_to_cloud(view, depth_m, config, frame_id, points))
+            self._points.publish(
+                view_to_cloud(view, depth_m, config, frame_id, self._device_points)
+            )
         if view.map_from_camera is not None and is_heard(self._odometry):
             in_map = header_at(view.stamp_ns, config.frames.map)
             self._odometry.publish(

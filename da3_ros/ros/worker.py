@@ -1,6 +1,8 @@
 """The thread that owns the engine: messages in, frames pushed, results to the outbox."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 import threading
 import time
 import traceback
@@ -22,9 +24,6 @@ from da3_ros.ros.robot import RosRobot
 from da3_ros.ros.statistics import Statistics
 from rclpy.impl.rcutils_logger import RcutilsLogger
 from rclpy.task import Future
-
-# How long the map waits at most until views are out, where no image waits for it.
-_GIVES_WAY_S = 0.01
 
 # (success, message) of a std_srvs/Trigger response.
 Answer = tuple[bool, str]
@@ -68,7 +67,8 @@ class Worker:
         self.newest_stamp_ns = 0
         self._inbox = inbox
         self._pose_wait = PoseWait(robot, config)
-        self._outbox = Outbox(keeper, outputs, statistics, drops)
+        self._outbox = Outbox(keeper, outputs, statistics, drops, on_out=inbox.nudge)
+        self._map_has_moved = False
         self._map_points = outputs.map_points
         # A daemon: a network that hangs must not keep the process from ending.
         self._thread = threading.Thread(target=self._run, name='da3_worker', daemon=True)
@@ -166,23 +166,24 @@ class Worker:
                 run()
             self._supersede(work.taken.superseded)
             self._statistics.miss(work.taken.missing)
-            messages = work.taken.messages
-            if messages and (failure := self._survive(messages)):
-                self._make_anew(failure)
+            if work.was_nudged:
+                self._survive(self._tell_map)
+            if messages := work.taken.messages:
+                self._survive(partial(self._process, messages), len(messages))
 
-    def _survive(self, messages: Mapping[str, Any]) -> str:
-        """Take messages through the engine, whatever happens; returns why its device failed."""
-        self._unsettled = len(messages)
+    def _survive(self, work: Callable[[], None], messages: int = 0) -> None:
+        """Do work on so many messages; whatever happens, the worker goes on."""
+        self._unsettled, failure = messages, ''
         try:
-            self._process(messages)
+            work()
         except Exception as error:
             failure = first_line(error) if is_device_error(error) else ''
-            # All images may be accounted for: then it was the map that could not learn from them.
+            # Messages may all be accounted for: then it was the map that did not learn from them.
             kind = 'frame' if self._unsettled else 'map'
             reason = f'{kind}_device' if failure else f'{kind}_error'
             self._drop(reason, traceback.format_exc(), max(self._unsettled, 1))
-            return failure
-        return ''
+        if failure:  # only here, not while the traceback keeps the engine, can another be made
+            self._make_anew(failure)
 
     def _make_anew(self, failure: str) -> None:
         """Replace the engine, whose map is lost; where that fails take no more images."""
@@ -222,20 +223,27 @@ class Worker:
         if update is None:
             self._outbox.put(Parcel(config, self.newest_stamp_ns))
             return
+        self._map_has_moved |= update.keyframes_changed or update.was_reset
         stage_ms = {'convert': convert_ms, **waited_ms, **update.status.stage_ms}
-        stamp_ns = self.newest_stamp_ns
-        self._outbox.put(
-            Parcel(config, stamp_ns, update.views, frame_ids, stage_ms=stage_ms, is_last=False)
-        )
-        if not self._inbox.has_messages:
-            # Two threads that compute share one interpreter: what is seen goes out first.
-            self._outbox.wait(_GIVES_WAY_S)
-        map_ms = milliseconds_of(engine.update_map)
-        has_moved = update.keyframes_changed or update.was_reset
-        if has_moved:
+        out = Parcel(config, self.newest_stamp_ns, update.views, frame_ids, stage_ms=stage_ms)
+        self._outbox.put(replace(out, is_last=False))
+
+    def _tell_map(self) -> None:
+        """
+        Let the map learn from the views that are out, and publish where it has moved.
+
+        Not before: threads that compute share one interpreter, and what is seen goes out first.
+        """
+        engine, config, stamp_ns = self._keeper.engine, self._config, self.newest_stamp_ns
+        if engine is None:
+            return
+        stage_ms = {'map': milliseconds_of(engine.update_map)}
+        keyframes = None
+        if self._map_has_moved:
+            self._map_has_moved = False
             self._map_points.put(engine.surfaces(), config, stamp_ns)
-        keyframes = engine.keyframes if has_moved else None
-        self._outbox.put(Parcel(config, stamp_ns, keyframes=keyframes, stage_ms={'map': map_ms}))
+            keyframes = engine.keyframes
+        self._outbox.put(Parcel(config, stamp_ns, keyframes=keyframes, stage_ms=stage_ms))
 
     def _frames(self, messages: Mapping[str, Any]) -> list[Frame]:
         """Return the messages that are usable images."""

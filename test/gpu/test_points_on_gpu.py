@@ -16,7 +16,7 @@ import torch
 pytestmark = pytest.mark.gpu
 pytest.importorskip('sensor_msgs')
 
-from da3_ros.ros.clouds import place_of_points, view_to_cloud  # noqa: E402
+from da3_ros.ros.clouds import view_to_cloud  # noqa: E402
 from da3_ros.ros.convert import published_depth  # noqa: E402
 
 K = np.array([[400.0, 0.0, 252.0], [0.0, 400.0, 140.0], [0.0, 0.0, 1.0]])
@@ -51,8 +51,7 @@ def assert_same_points(view: View, parameters: dict[str, object], points: Device
     config = replaced(NodeConfig(), parameters)
     depth_m = published_depth(view.depth_m, view.confidence, config.depth)
     plain = view_to_cloud(view, depth_m, config, 'camera')
-    points.start(view.on_device, view.intrinsics, place_of_points(view, config), config)
-    device = view_to_cloud(view, None, config, 'camera', points.finish())
+    device = view_to_cloud(view, depth_m, config, 'camera', points)
     if config.points.layout == 'compact':
         assert abs(plain.width - device.width) <= 1e-4 * plain.width
         if plain.width != device.width:
@@ -84,8 +83,7 @@ def test_points_beside_work_on_another_stream() -> None:
     for _ in range(40):
         work @ work
     end.record()
-    points.start(seen.on_device, K, None, NodeConfig())
-    made = points.finish()
+    made = points.of(seen.on_device, K, None, NodeConfig())
     assert not end.query()
     assert np.isfinite(made[..., 2]).any()
     torch.cuda.synchronize()

@@ -9,7 +9,7 @@ from da3_ros.engine.content import Content
 from da3_ros.engine.device_points import DevicePoints
 from da3_ros.geometry.flying import is_flying
 from da3_ros.parameter_tree import replaced
-from da3_ros.ros.clouds import place_of_points, view_to_cloud
+from da3_ros.ros.clouds import view_to_cloud
 from da3_ros.ros.convert import published_depth
 from doubles.device_views import on_device
 import fake_engine
@@ -60,15 +60,7 @@ def both(seen: View, **parameters: object) -> tuple[PointCloud2, PointCloud2]:
     config = replaced(NodeConfig(), parameters)
     depth_m = published_depth(seen.depth_m, seen.confidence, config.depth)
     plain = view_to_cloud(seen, depth_m, config, FRAME_ID)
-    return plain, device_cloud(seen, config, FRAME_ID, DevicePoints())
-
-
-def device_cloud(
-    seen: View, config: NodeConfig, frame_id: str, points: DevicePoints
-) -> PointCloud2:
-    """Return the cloud of a view whose points are made on its device."""
-    points.start(seen.on_device, seen.intrinsics, place_of_points(seen, config), config)
-    return view_to_cloud(seen, None, config, frame_id, points.finish())
+    return plain, view_to_cloud(seen, depth_m, config, FRAME_ID, DevicePoints())
 
 
 def points_of(cloud: PointCloud2) -> np.ndarray:
@@ -152,7 +144,7 @@ def test_buffers_follow_the_size_and_messages_have_their_own_bytes() -> None:
     made = [
         (
             view_to_cloud(v, published_depth(v.depth_m, v.confidence, config.depth), config, ''),
-            device_cloud(v, config, '', points),
+            view_to_cloud(v, v.depth_m, config, '', points),
         )
         for v in seen
     ]
@@ -171,8 +163,8 @@ def test_the_node_publishes_the_same_cloud(
     make_rig: Callable[..., Rig], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = []
-    start = DevicePoints.start
-    monkeypatch.setattr(DevicePoints, 'start', lambda *args: made.append(1) or start(*args))
+    of = DevicePoints.of
+    monkeypatch.setattr(DevicePoints, 'of', lambda *args: made.append(1) or of(*args))
     clouds = []
     for engine in (fake_engine.FakeEngine, DeviceEngine):
         rig = make_rig(engine=engine, parameters={'points.frame': 'map'})

@@ -48,16 +48,17 @@ def parcel(stamp: int, **fields: object) -> Parcel:
 
 @pytest.fixture
 def parts() -> Iterator[SimpleNamespace]:
-    statistics, outputs = Statistics(), SlowOutputs()
+    statistics, outputs, outs = Statistics(), SlowOutputs(), []
     outbox = Outbox(
         SimpleNamespace(engine='an engine'),
         outputs,
         statistics,
         DropLog(statistics, get_logger('test')),
+        on_out=lambda: outs.append(None),
     )
     outbox.open()
     yield SimpleNamespace(
-        outbox=outbox, outputs=outputs, drops=lambda: statistics.snapshot().drops
+        outbox=outbox, outputs=outputs, outs=outs, drops=lambda: statistics.snapshot().drops
     )
     outputs.gate.set()
     assert outbox.shut(5.0)
@@ -98,18 +99,19 @@ def test_the_status_follows_the_last_parcel_of_a_turn(parts: SimpleNamespace) ->
     assert parts.outputs.said == [('views', 1), ('keyframes', MOVED, 1), ('status', 1)]
 
 
-def test_whoever_waits_does_so_until_all_is_out_and_no_longer(parts: SimpleNamespace) -> None:
-    outbox, outputs = parts.outbox, parts.outputs
-    outbox.wait(10.0)  # there is nothing
-    outbox.put(parcel(1, is_last=False))
-    wait_for(lambda: outputs.is_busy, 'the first to be taken')
-    outbox.wait(0.01)
-    assert outputs.said == []
-    waiter = threading.Thread(target=outbox.wait, args=(10.0,))
-    waiter.start()
-    outputs.gate.set()
-    waiter.join(5)
-    assert not waiter.is_alive() and outputs.said == [('views', 1)]
+def test_it_says_when_views_are_out_and_only_then(parts: SimpleNamespace) -> None:
+    parts.outbox.put(parcel(1, is_last=False))
+    wait_for(lambda: parts.outputs.is_busy, 'the first to be taken')
+    assert parts.outs == []
+    parts.outputs.raises = ValueError('no such topic')
+    parts.outputs.gate.set()
+    wait_for(lambda: len(parts.outs) == 1, 'the word of it, although it failed')
+    parts.outbox.put(parcel(2, views=(), keyframes=MOVED))
+    wait_for_status(parts.outputs, 2)
+    assert len(parts.outs) == 1
+    parts.outbox.put(parcel(3, is_last=False))
+    wait_for(lambda: len(parts.outs) == 2, 'the word of the next')
+    assert parts.outputs.said[-1] == ('views', 3)
 
 
 def test_nothing_is_published_after_closing(parts: SimpleNamespace) -> None:

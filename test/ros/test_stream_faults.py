@@ -12,7 +12,7 @@ import time
 
 from da3_ros.engine import map_file
 from da3_ros.ros.drops import DropLog
-from fake_engine import FakeEngine
+from fake_engine import FakeEngine, KEYFRAME_EVERY
 import numpy as np
 import pytest
 from rclpy.lifecycle import LifecycleNode
@@ -81,12 +81,13 @@ def test_images_at_200_hz_cost_a_slow_engine_nothing_but_drops(
     """
     The newest goes first, all are counted, latency is bounded, the executor stays free.
 
+    What is told when views are out, keyframes and status, is told although an image always waits.
     A queue would be ten seconds long at the end. Callbacks are held to 5 ms of computing: how long
     the machine lets them wait for a core is not theirs; half of them may not wait, either.
     """
     timer = CallbackTimer(monkeypatch)
     rig = make_rig(engine=SlowEngine)
-    rig.listen('points', 'status', '/diagnostics')
+    rig.listen('points', 'keyframes', 'status', '/diagnostics')
     rig.send(image(time.time_ns()))
     timer.clear()
     sent = 400
@@ -107,6 +108,8 @@ def test_images_at_200_hz_cost_a_slow_engine_nothing_but_drops(
     stamps = [frame.stamp_ns for frame in rig.engine.frames]
     assert stamps == sorted(stamps)
     assert np.percentile(rig.engine.ages_s, 95) < 0.5
+    assert len(rig.messages['status']) > counts.frames_processed / 2
+    assert len(rig.messages['keyframes']) > counts.frames_processed / 2 / KEYFRAME_EVERY
     assert len(timer.cpu_ms) > sent / 2
     assert max(timer.cpu_ms) < 5.0
     assert np.median(timer.wall_ms) < 5.0
