@@ -93,9 +93,9 @@ class TrainConfig:
     painted textures: ``photograph_share`` of the surfaces that have colours of their own. Held-out
     scenes are painted alone.
 
-    A network from scratch needs ``prepared_start``, a small ``camera_gain``, depth compared as a
-    logarithm, gradients clipped by module, ``match_weight`` and ``curriculum``: each of them can
-    be switched off, to see what it is worth.
+    A network from scratch needs Muon, ``match_weight``, depth compared as a logarithm and
+    gradients clipped by module. These, ``prepared_start``, a small ``camera_gain`` and the
+    ``curriculum`` can be switched off, and docs/training.md says what each is worth.
 
     Raises:
         ConfigError: if a value is out of its range.
