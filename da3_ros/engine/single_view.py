@@ -126,10 +126,10 @@ class SingleViewEngine:
         """Return nothing: there is no map."""
         return ()
 
-    @spares_memory
     def update_map(self) -> None:
         """There is no map."""
 
+    @spares_memory
     def push(self, frames: Sequence[Frame]) -> Update:
         """
         Return what the network says of the newest frame of one or more cameras.

@@ -107,6 +107,24 @@ def test_there_is_no_map(engine: SingleViewEngine, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match='makes no map'):
         engine.save_map(tmp_path)
     assert not engine.has_map and not any(tmp_path.iterdir())
+    engine.push([frame()])
+    engine.update_map()
+    assert engine.keyframes == engine.surfaces() == ()
+
+
+def test_memory_that_runs_out_costs_a_frame(
+    engine: SingleViewEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(engine._net, 'forward', _run_out_of_memory)
+        with pytest.raises(FrameError, match='Out of GPU memory') as caught:
+            engine.push([frame(1)])
+    assert caught.value.reason == 'frame_memory'
+    assert len(engine.push([frame(2)]).views) == 1
+
+
+def _run_out_of_memory(*_: object, **__: object) -> None:
+    raise torch.OutOfMemoryError('CUDA out of memory.')
 
 
 def test_reconfiguration(engine: SingleViewEngine) -> None:
