@@ -1,10 +1,10 @@
 """What an engine does when its device fails: give up views for memory, or say that it is lost."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sized
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 import functools
 
-from da3_ros.engine.frame import Frame, Update
+from da3_ros.engine.frame import Update
 from da3_ros.errors import DeviceMemoryError, FrameError
 import torch
 
@@ -17,7 +17,7 @@ _ALLOCATION_ERRORS = ('CUDA error: out of memory', 'STATUS_ALLOC_FAILED')
 # What helps where a window cannot shrink.
 _ADVICE = 'end what else uses the GPU, or configure a lower resolution or a smaller model'
 
-Push = Callable[..., Update]
+Push = Callable[..., Update | None]
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -41,13 +41,14 @@ def spares_memory(push: Push) -> Push:
     """
     Let a push that runs out of memory shrink the engine's window: the frame is lost, no more.
 
-    What it raises then is a ``FrameError`` with the reason ``frame_memory``.
+    Or another method on new views, as many as its argument is long. What it raises then is a
+    ``FrameError`` with the reason ``frame_memory``.
     """
 
     @functools.wraps(push)
-    def wrapper(engine: object, frames: Sequence[Frame]) -> Update:
+    def wrapper(engine: object, frames: Sized) -> Update | None:
         try:
-            with current(engine.device):
+            with _current(engine.device):
                 return push(engine, frames)
         except Exception as error:
             if not is_out_of_memory(error):
@@ -78,7 +79,7 @@ def fits_memory(warm_up: Callable[..., None]) -> Callable[..., None]:
     def wrapper(engine: object, *args: object, new: int = 1, **kwargs: object) -> None:
         while True:
             try:
-                with current(engine.device):
+                with _current(engine.device):
                     return warm_up(engine, *args, new=new, **kwargs)
             except Exception as error:
                 if not is_out_of_memory(error):
@@ -105,7 +106,7 @@ def loading(model: str) -> Iterator[None]:
         ) from error
 
 
-def current(device: torch.device) -> AbstractContextManager:
+def _current(device: torch.device) -> AbstractContextManager:
     """Make a GPU the current one, on which Triton launches kernels wherever their tensors are."""
     return torch.cuda.device(device) if device.type == 'cuda' else nullcontext()
 

@@ -1,5 +1,6 @@
 """What the map learns from a window that was placed in it: the part of a push nobody waits for."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from da3_ros.engine.mapper import Mapper
@@ -16,12 +17,16 @@ _MIN_INLIERS_TO_REFINE = 0.3
 
 @dataclass(frozen=True, eq=False)
 class Lesson:
-    """A window's ``prediction``, where it is in the map, and the first of its new views."""
+    """A window's ``prediction``, where it is in the map, and its new views; as long as these."""
 
     company: Company
     prediction: WindowPrediction
     registration: Registration
-    newest: PlacedView
+    placed: Sequence[PlacedView]
+
+    def __len__(self) -> int:
+        """Count the new views."""
+        return len(self.placed)
 
     @property
     def refines(self) -> bool:
@@ -39,4 +44,4 @@ class Lesson:
             refine(self.company.known, self.prediction, self.registration)
             rigging.straighten(self.company.known, mapper.map, scale)
         mapper.look_around()
-        mapper.look_at_guests(self.company, self.prediction, self.registration, self.newest)
+        mapper.look_at_guests(self.company, self.prediction, self.registration, self.placed[0])

@@ -14,7 +14,7 @@ from pathlib import Path
 from da3_ros.config import EngineConfig
 from da3_ros.engine.camera_groups import register_cameras
 from da3_ros.engine.device import empty_cache, resolve_device
-from da3_ros.engine.device_faults import current, fits_memory, spares_memory
+from da3_ros.engine.device_faults import fits_memory, spares_memory
 from da3_ros.engine.frame import EngineStatus, Frame, KeyframePose, TrackingState, Update
 from da3_ros.engine.graph_runner import GraphRunner, Progress
 from da3_ros.engine.intake import Intake, NewView
@@ -89,8 +89,7 @@ class StreamingEngine:
         self._prior = PosePrior(config, robot)
         self._intake = Intake(self.device, resolution, config.max_stamp_jump_s)
         self._mapper = Mapper(config, lambda view: self._runner.describe(view))
-        self._tracking = Tracking()
-        self._rigging = Rigging(robot)
+        self._tracking, self._rigging = Tracking(), Rigging(robot)
         self._scales = PartScales(partial(new_scale, config.scale, robot, metric_runner))
         self._publication = Publication(self._scales, self.device if on_device else None)
         self.reset()
@@ -118,8 +117,7 @@ class StreamingEngine:
         self._last: PlacedView | None = None
         self._publication.clear()
         self._lesson: Lesson | None = None
-        self._untold: list[str] = []
-        self._reset_reason = ''
+        self._untold, self._reset_reason = [], ''
         self._status = EngineStatus(window_shrunk_to=self._mapper.shrunk_to)
 
     def configure(self, config: EngineConfig) -> None:
@@ -216,11 +214,11 @@ class StreamingEngine:
             self._lose(company)
             raise FrameError('frame_registration', str(error)) from error
         notices, self._untold = [*self._untold, self._find(company)], []
-        lesson = Lesson(company, prediction, registration, placed[0])
+        lesson = Lesson(company, prediction, registration, placed)
         clock.lap('registration')
         kept = [p for p in placed if lesson.may_add and self._mapper.keep(p, company.known)]
         clock.lap('keyframes')
-        scale_before, kept_frames = self._scale.scale, [p.keyframe for p in kept]
+        before, kept_frames = self._scale.scale, [p.keyframe for p in kept]
         notices.append(self._scale.observe(self._rigging.measured(placed), kept_frames))
         views = self._publication.views(placed, kept, self._mapper.part, self._mapper.is_adrift)
         clock.lap('scale')
@@ -237,11 +235,10 @@ class StreamingEngine:
             stage_ms=clock.stage_ms,
         )
         reset_reason, self._reset_reason = self._reset_reason, ''
-        has_moved = any(notices) or bool(kept) or self._scale.scale != scale_before
         return Update(
             views,
             self._status,
-            keyframes_changed=lesson.refines or has_moved,
+            lesson.refines or any(notices) or bool(kept) or self._scale.scale != before,
             was_reset=bool(reset_reason),
             reset_reason=reset_reason,
             notice='. '.join(filter(None, notices)),
@@ -252,12 +249,15 @@ class StreamingEngine:
         """
         Let the map learn from the last push, if it has not yet; no view need wait for that.
 
-        Whoever asks for the map, and the next push, have it done first.
+        Whoever asks for the map, and the next push, do it first. Raises ``FrameError`` as push.
         """
         lesson, self._lesson = self._lesson, None
         if lesson is not None:
-            with current(self.device):
-                lesson.teach(self._mapper, self._rigging, self._scale.status)
+            self._learn(lesson)
+
+    @spares_memory
+    def _learn(self, lesson: Lesson) -> None:
+        lesson.teach(self._mapper, self._rigging, self._scale.status)
 
     def _company(self, newest: Sequence[NewView]) -> Company:
         """Return who goes with new views; nobody where a map, or a part of it, begins."""

@@ -181,7 +181,8 @@ class Worker:
             # Messages may all be accounted for: then it was the map that did not learn from them.
             kind = 'frame' if self._unsettled else 'map'
             reason = f'{kind}_device' if failure else f'{kind}_error'
-            self._drop(reason, traceback.format_exc(), max(self._unsettled, 1))
+            sentence = str(error) if isinstance(error, Da3Error) else traceback.format_exc()
+            self._drop(reason, sentence, max(self._unsettled, 1))
         if failure:  # only here, not while the traceback keeps the engine, can another be made
             self._make_anew(failure)
 

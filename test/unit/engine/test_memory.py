@@ -118,6 +118,29 @@ def test_memory_that_runs_out_after_the_network_leaves_no_half_keyframe() -> Non
     assert len(updates) == 5 and not said
 
 
+def test_memory_that_runs_out_while_the_map_learns_shrinks_the_window(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The views are out, and the next push is none the worse; by whomever it is asked to learn."""
+    engine, _, frames, _ = stream(30)
+    push_all(engine, frames[:12])
+    size = engine._mapper.window.size
+
+    def fails(*_: object) -> None:
+        raise OUT_OF_MEMORY
+
+    for ask in (engine.update_map, lambda: engine.push([frames[14]])):
+        engine.push([frames[12 if ask == engine.update_map else 13]])
+        with monkeypatch.context() as patch:
+            patch.setattr('da3_ros.engine.lesson.refine', fails)
+            with pytest.raises(FrameError, match='Window shrunk to') as caught:
+                ask()
+        assert caught.value.reason == 'frame_memory' and engine._mapper.window.size < size
+        size = engine._mapper.window.size
+    updates, said = push_all(engine, frames[15:20])
+    assert len(updates) == 5 and not said
+
+
 def test_a_shrunken_window_keeps_its_reference_and_the_youngest() -> None:
     window = Window(8, 2)
     for name in 'abcdefg':
