@@ -1,6 +1,5 @@
 """How long the stages of one push take."""
 
-from collections.abc import Callable
 import time
 
 
@@ -17,11 +16,3 @@ class StageClock:
         now = time.perf_counter()
         self.stage_ms[stage] = (now - self._start) * 1e3
         self._start = now
-
-
-def milliseconds_of(work: Callable[[], None]) -> float:
-    """Do something, and return what it took."""
-    clock = StageClock()
-    work()
-    clock.lap('work')
-    return clock.stage_ms['work']

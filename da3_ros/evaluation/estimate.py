@@ -7,7 +7,7 @@ from da3_ros.config import EngineConfig
 from da3_ros.engine import Frame, KeyframePose, StreamingEngine
 from da3_ros.engine.runner import Runner
 from da3_ros.engine.scale import Robot
-from da3_ros.engine.stage_clock import milliseconds_of
+from da3_ros.engine.stage_clock import StageClock
 from da3_ros.errors import FrameError
 from da3_ros.evaluation.depth import resize_nearest
 from da3_ros.evaluation.footage import CAMERA, Footage
@@ -74,9 +74,11 @@ def engine_estimates(
             update = engine.push([Frame(CAMERA, int(stamp), rgb, k)])
         except FrameError:
             continue
-        view, stages = update.views[0], update.status.stage_ms
-        own_ms = sum(stages.get(name, 0.0) for name in ('registration', 'keyframes'))
-        own_ms += milliseconds_of(engine.update_map)
+        clock = StageClock()
+        engine.update_map()
+        clock.lap('map')
+        view, stages = update.views[0], update.status.stage_ms | clock.stage_ms
+        own_ms = sum(stages.get(name, 0.0) for name in ('registration', 'keyframes', 'map'))
         pose, depth = view.map_from_camera, compared_depth(view.depth_m)
         newest = engine.keyframes[-1]
         frames.append(_Placed(index, pose, depth, newest, view.is_keyframe, own_ms))

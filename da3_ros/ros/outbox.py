@@ -7,7 +7,7 @@ import traceback
 
 from da3_ros.config import NodeConfig
 from da3_ros.engine import KeyframePose, View
-from da3_ros.engine.stage_clock import milliseconds_of
+from da3_ros.engine.stage_clock import StageClock
 from da3_ros.ros.drops import DropLog
 from da3_ros.ros.engine_keeper import EngineKeeper
 from da3_ros.ros.publishers import Outputs
@@ -58,7 +58,7 @@ class Outbox:
         self._drops = drops
         self._on_out = on_out
         self._changed = threading.Condition()
-        self._is_busy = False
+        self._publishing = threading.Lock()
         self._waiting: Parcel | None = None
         self._is_open = False
         self._is_shut = False
@@ -87,8 +87,8 @@ class Outbox:
             self._changed.notify_all()
         if waiting is not None and waiting.views:
             self._drops.drop('publish_deactivated', count=len(waiting.views))
-        with self._changed:
-            self._changed.wait_for(lambda: not self._is_busy)
+        with self._publishing:
+            pass
 
     def shut(self, timeout_s: float) -> bool:
         """Close for good and end the thread; False when it is still busy after ``timeout_s``."""
@@ -103,8 +103,9 @@ class Outbox:
         with self._changed:
             self._changed.wait_for(lambda: self._is_shut or self._waiting is not None)
             parcel, self._waiting = self._waiting, None
-            self._is_busy = parcel is not None  # before anybody can close: until _run is done
             self._changed.notify_all()
+            if parcel is not None:
+                self._publishing.acquire()  # before anybody can close: released by _run
             return parcel
 
     def _run(self) -> None:
@@ -115,21 +116,18 @@ class Outbox:
             except Exception:
                 self._drops.drop('publish_error', traceback.format_exc())
             finally:
-                with self._changed:
-                    self._is_busy = False
-                    self._changed.notify_all()
+                self._publishing.release()
                 if not parcel.is_last:
                     self._on_out()
 
     def _publish(self, parcel: Parcel) -> None:
-        stage_ms = dict(parcel.stage_ms)
+        clock = StageClock()
         if parcel.views:
-            stage_ms['publish'] = milliseconds_of(
-                lambda: self._outputs.publish(parcel.views, parcel.frame_ids, parcel.config)
-            )
+            self._outputs.publish(parcel.views, parcel.frame_ids, parcel.config)
+            clock.lap('publish')
         if parcel.keyframes is not None:
             self._outputs.publish_keyframes(parcel.keyframes, parcel.stamp_ns)
-        self._statistics.time(stage_ms)
+        self._statistics.time({**parcel.stage_ms, **clock.stage_ms})
         engine = self._keeper.engine
         if parcel.is_last and engine is not None:  # else it is being made anew
             self._outputs.publish_status(engine, parcel.stamp_ns)

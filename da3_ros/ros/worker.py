@@ -1,7 +1,6 @@
 """The thread that owns the engine: messages in, frames pushed, results to the outbox."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 import threading
 import time
@@ -11,7 +10,7 @@ from typing import Any
 from da3_ros.config import NodeConfig
 from da3_ros.engine import Engine, Frame, Update
 from da3_ros.engine.device_faults import is_device_error
-from da3_ros.engine.stage_clock import milliseconds_of
+from da3_ros.engine.stage_clock import StageClock
 from da3_ros.errors import Da3Error, DeviceError, FrameError
 from da3_ros.ros.cameras import CameraInput
 from da3_ros.ros.drops import DropLog
@@ -214,9 +213,9 @@ class Worker:
         if config is not self._engine_config:
             engine.configure(config)
             self._engine_config = config
-        start = time.perf_counter()
+        clock = StageClock()
         frames = self._frames(messages)
-        convert_ms = (time.perf_counter() - start) * 1e3
+        clock.lap('convert')
         frame_ids = {name: self._cameras[name].frame_id(m) for name, m in messages.items()}
         self._robot.learn(frame_ids)
         waited_ms = self._wait(frames)
@@ -225,9 +224,11 @@ class Worker:
             self._outbox.put(Parcel(config, self.newest_stamp_ns))
             return
         self._map_has_moved |= update.keyframes_changed or update.was_reset
-        stage_ms = {'convert': convert_ms, **waited_ms, **update.status.stage_ms}
-        out = Parcel(config, self.newest_stamp_ns, update.views, frame_ids, stage_ms=stage_ms)
-        self._outbox.put(replace(out, is_last=False))
+        stage_ms = {**clock.stage_ms, **waited_ms, **update.status.stage_ms}
+        stamp_ns = self.newest_stamp_ns
+        self._outbox.put(
+            Parcel(config, stamp_ns, update.views, frame_ids, stage_ms=stage_ms, is_last=False)
+        )
 
     def _tell_map(self) -> None:
         """
@@ -238,13 +239,15 @@ class Worker:
         engine, config, stamp_ns = self._keeper.engine, self._config, self.newest_stamp_ns
         if engine is None:
             return
-        stage_ms = {'map': milliseconds_of(engine.update_map)}
+        clock = StageClock()
+        engine.update_map()
+        clock.lap('map')
         keyframes = None
         if self._map_has_moved:
             self._map_has_moved = False
             self._map_points.put(engine.surfaces(), config, stamp_ns)
             keyframes = engine.keyframes
-        self._outbox.put(Parcel(config, stamp_ns, keyframes=keyframes, stage_ms=stage_ms))
+        self._outbox.put(Parcel(config, stamp_ns, keyframes=keyframes, stage_ms=clock.stage_ms))
 
     def _frames(self, messages: Mapping[str, Any]) -> list[Frame]:
         """Return the messages that are usable images."""

@@ -126,13 +126,10 @@ def test_memory_that_runs_out_while_the_map_learns_shrinks_the_window(
     push_all(engine, frames[:12])
     size = engine._mapper.window.size
 
-    def fails(*_: object) -> None:
-        raise OUT_OF_MEMORY
-
     for ask in (engine.update_map, lambda: engine.push([frames[14]])):
         engine.push([frames[12 if ask == engine.update_map else 13]])
         with monkeypatch.context() as patch:
-            patch.setattr('da3_ros.engine.lesson.refine', fails)
+            patch.setattr('da3_ros.engine.lesson.refine', _run_out_of_memory)
             with pytest.raises(FrameError, match='Window shrunk to') as caught:
                 ask()
         assert caught.value.reason == 'frame_memory' and engine._mapper.window.size < size
