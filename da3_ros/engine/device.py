@@ -48,6 +48,28 @@ def resolve_precision(name: str, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if native else torch.float16
 
 
+def downloaded(*tensors: torch.Tensor) -> list[torch.Tensor]:
+    """Return tensors in main memory; those of a GPU are waited for together, once."""
+    here = [downloading(tensor) for tensor in tensors]
+    finish(tensors[0].device)
+    return here
+
+
+def downloading(tensor: torch.Tensor) -> torch.Tensor:
+    """Return a tensor in main memory that is complete after the next ``finish``."""
+    if not tensor.is_cuda:
+        return tensor
+    # The allocator of pinned memory lends none again before copies to it are done.
+    here = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+    return here.copy_(tensor, non_blocking=True)
+
+
+def finish(device: torch.device) -> None:
+    """Wait until a device has done what this thread's stream was given."""
+    if device.type == 'cuda':
+        torch.cuda.current_stream(device).synchronize()
+
+
 def empty_cache(device: torch.device) -> None:
     """Give memory back to the device that PyTorch keeps and nobody uses."""
     gc.collect()

@@ -21,11 +21,11 @@ class DevicePoints:
     """
     Makes the points of views on their GPU; for one thread, any thread.
 
-    On a stream of its own, and it waits for no other. It need not: a view's tensors were complete
-    before it left the engine, as ``push`` downloads its depth and confidence, and that waits for
-    all that its own stream was given before. So the download runs beside the next frame's network,
-    whose stream nobody waits for; the kernel goes ahead of what that has queued. Tensors cannot be
-    given to another use meanwhile: the caller holds the view until the points are here.
+    On a stream of its own, and it waits for no other. It need not: a view's tensors are complete
+    when it leaves the engine, since ``push`` has waited for the download of its depth. So the
+    download of points runs beside the next frame's network, whose stream nobody waits for; the
+    kernel goes ahead of what that has queued. Tensors cannot be given to another use meanwhile:
+    the caller holds the view until the points are here.
     """
 
     def __init__(self) -> None:
@@ -50,8 +50,8 @@ class DevicePoints:
         from da3_ros.engine.point_kernel import write_points  # imports Triton
 
         stride = config.points.stride
-        shape = tuple(-(-side // stride) for side in view.depth_m.shape)
-        device = view.depth_m.device
+        shape = tuple(-(-side // stride) for side in view.depth.shape)
+        device = view.depth.device
         if device.type != 'cuda':  # Triton's interpreter
             self._provide(shape, device)
             write_points(view, intrinsics, map_from_camera, config, self._made)

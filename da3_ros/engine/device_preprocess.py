@@ -11,6 +11,7 @@ Shapes: H W camera's picture, h w network image.
 from functools import lru_cache
 
 import cv2
+from da3_ros.engine.device import downloading
 from da3_ros.engine.preprocess import bounded_size, check_picture, network_size, Preprocessed
 from da3_ros.model.presets import IMAGE_MEAN, IMAGE_STD
 import numpy as np
@@ -26,7 +27,6 @@ class DevicePreprocess:
         self._device = device
         self._mean = 255 * torch.tensor(IMAGE_MEAN, device=device)[:, None, None]
         self._std = 255 * torch.tensor(IMAGE_STD, device=device)[:, None, None]
-        self._staging = torch.empty(0, dtype=torch.uint8)
 
     @torch.inference_mode()
     def __call__(
@@ -34,6 +34,8 @@ class DevicePreprocess:
     ) -> Preprocessed:
         """
         Resize and normalise one picture; see ``preprocess``. ``image`` is on the device.
+
+        Nothing is waited for: ``rgb`` is complete after ``finish``.
 
         Raises:
             InputError: if ``rgb`` is no colour picture, or nothing would be left.
@@ -52,19 +54,19 @@ class DevicePreprocess:
         planes = self._uploaded(rgb).permute(2, 0, 1).float()  # (3, H, W)
         levels = (rows @ planes @ columns.T).round_().clamp_(0, 255)  # (3, h, w)
         # Whoever reads the colours of a pixel, and all do, wants them side by side.
-        small = levels.byte().permute(1, 2, 0).contiguous().cpu().numpy()
+        small = downloading(levels.byte().permute(1, 2, 0).contiguous())
         if intrinsics is not None:
             intrinsics = np.diag((target[0] / width, target[1] / height, 1.0)) @ intrinsics
-        return Preprocessed((levels - self._mean) / self._std, small, intrinsics)
+        return Preprocessed((levels - self._mean) / self._std, small.numpy(), intrinsics)
 
     def _uploaded(self, rgb: np.ndarray) -> Tensor:
         """Copy a picture (H, W, 3) to the device, through memory that it can read by itself."""
         if self._device.type != 'cuda':
             return torch.from_numpy(np.ascontiguousarray(rgb))
-        if self._staging.shape != rgb.shape:
-            self._staging = torch.empty(rgb.shape, dtype=torch.uint8, pin_memory=True)
-        self._staging.numpy()[:] = rgb  # the last upload is over: its result was waited for
-        return self._staging.to(self._device, non_blocking=True)
+        # The allocator of pinned memory lends none again before copies from it are done.
+        staged = torch.empty(rgb.shape, dtype=torch.uint8, pin_memory=True)
+        np.copyto(staged.numpy(), rgb)
+        return staged.to(self._device, non_blocking=True)
 
 
 @lru_cache(maxsize=32)

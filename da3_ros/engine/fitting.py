@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from da3_ros.engine.content import Content
+from da3_ros.engine.device import finish
 from da3_ros.engine.frame import Frame
 from da3_ros.engine.lenses import Lenses
 from da3_ros.engine.letterbox import fit, letterboxed
@@ -17,7 +18,8 @@ class Fitted:
     A picture as the network takes it.
 
     ``content`` is what of it a camera saw, None for all: the rest is padding. ``seen`` (H, W)
-    bool, on the device, is False where it shows nothing; None: nowhere.
+    bool, in main memory, is False where it shows nothing; None: nowhere. Its colours may be on
+    their way from a GPU, until ``finish``.
     """
 
     prepared: Preprocessed
@@ -35,7 +37,8 @@ class Fitting:
         preprocess: Callable[..., Preprocessed] = preprocess,
     ) -> None:
         """Take where the network is, the size that it sees, and who resizes for it."""
-        self._lenses = Lenses(device)
+        self._device = device
+        self._lenses = Lenses()
         self._resolution = resolution
         self._preprocess = preprocess
 
@@ -45,5 +48,7 @@ class Fitting:
         height, width = straight.shape[:2]
         resolution, content = fit(width, height, self._resolution, shape)
         prepared = self._preprocess(straight, resolution, intrinsics=frame.intrinsics)
+        if content is not None:  # its picture is needed now
+            finish(self._device)
         seen = self._lenses.seen(frame, resolution, content, shape)
         return Fitted(letterboxed(prepared, content, shape), content, seen)

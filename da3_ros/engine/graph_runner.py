@@ -11,6 +11,7 @@ import logging
 
 from da3_ros.config import EngineConfig
 from da3_ros.engine.attention import AttentionChoice
+from da3_ros.engine.device import downloaded
 from da3_ros.engine.places import place_descriptor
 from da3_ros.engine.plan import Capacity, WindowPlan
 from da3_ros.engine.runner import homogeneous, known_cameras, spread, WindowPrediction, WindowView
@@ -150,7 +151,7 @@ class GraphRunner:
             if changed:
                 self._run_enter(len(changed), is_reference)
         self._run_window(len(views), len(dense), posed=poses is not None)
-        return self._collect(len(views), len(dense))
+        return self._collect(len(views), dense)
 
     @torch.inference_mode()
     def describe(self, view: WindowView) -> torch.Tensor:
@@ -204,17 +205,16 @@ class GraphRunner:
         self.stages.run(plan.mix, views, dense, posed, attends=(1, views * plan.sequence))
         self.stages.run(plan.heads, views, dense, attends=None)
 
-    def _collect(self, views: int, dense: int) -> WindowPrediction:
+    def _collect(self, views: int, dense: Sequence[int]) -> WindowPrediction:
         """Copy the results out of the buffers, which the next window writes over."""
         plan = self._plan
-        at = plan.dense_views[:dense]
-        depth, confidence = (
-            spread(maps[:dense], at, views) for maps in (plan.depth, plan.confidence)
-        )
-        cameras = plan.cameras[:views].cpu().double()  # the one wait for the device
+        kept = plan.depth[: len(dense)].clone(), plan.confidence[: len(dense)].clone()
+        depth, confidence, cameras = downloaded(*kept, plan.cameras[:views])  # the one wait
+        cameras = cameras.double()
         return WindowPrediction(
-            depth=depth,
-            confidence=confidence,
+            depth=spread(depth, dense, views),
+            confidence=spread(confidence, dense, views),
             window_from_camera=invert(homogeneous(cameras[:, :12].view(-1, 3, 4))),
             intrinsics=cameras[:, 12:].view(-1, 3, 3).numpy(),
+            on_device=dict(zip(dense, zip(*kept, strict=True), strict=True)),
         )

@@ -38,6 +38,9 @@ class Keyframe:
     """
     A view with a place in the map, refined each time the network sees it again.
 
+    What it has of the map is in main memory; only the picture of its ``view``, as long as the
+    network is shown it, is where the network is.
+
     ``depth`` (H, W) along the optical axis in map units, ``weight`` (H, W) the confidence
     collected so far, ``rgb`` (H, W, 3) uint8, ``intrinsics`` (3, 3) pixels, ``map_from_camera``
     (4, 4) float64. ``part`` numbers the part of the map that it is in: parts are joined by nothing
@@ -100,16 +103,16 @@ class Keyframe:
         """Keep only what the map needs, in half the room, once the view has left the window."""
         self.view = replace(self.view, image=self.view.image.new_empty(0))
         # Confidence is at least 1, and halves hold depth to 0.05 %; beyond 65504 there is no map.
-        self.depth = self.depth.clamp_max(6e4).half().cpu()
-        self.weight = self.weight.clamp_max(6e4).half().cpu()
+        self.depth = self.depth.clamp_max(6e4).half()
+        self.weight = self.weight.clamp_max(6e4).half()
 
     def recall(self) -> None:
         """Undo ``archive``: the picture that was kept is the one that the network saw."""
         if self.is_archived:
             device = self.view.image.device
             self.view = replace(self.view, image=normalise(self.rgb).to(device))
-            self.depth = self.depth.float().to(device)
-            self.weight = self.weight.float().to(device)
+            self.depth = self.depth.float()
+            self.weight = self.weight.float()
 
 
 def refine_poses(keyframes: Sequence[Keyframe], map_from_camera: np.ndarray) -> None:

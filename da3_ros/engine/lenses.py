@@ -21,9 +21,8 @@ class Lenses:
     its pixels dark. The network gives them depth all the same, which is of nothing.
     """
 
-    def __init__(self, device: torch.device) -> None:
-        """Take where the network is."""
-        self._device = device
+    def __init__(self) -> None:
+        """Know no lens."""
         self._seen: dict[tuple, torch.Tensor | None] = {}
 
     @staticmethod
@@ -43,8 +42,8 @@ class Lenses:
         """
         Return which pixels (h, w) at a resolution show what the camera saw, and no border.
 
-        In a letterbox of a ``shape`` (width, height), if the picture is its ``content``. On the
-        device; None where the lens leaves none dark. Computed once for each calibration.
+        In a letterbox of a ``shape`` (width, height), if the picture is its ``content``. None
+        where the lens leaves none dark. Computed once for each calibration.
         """
         if frame.distortion is None or frame.intrinsics is None:
             return None
@@ -61,4 +60,4 @@ class Lenses:
         white = np.full_like(frame.rgb, 255)
         straight = undistort(white, frame.intrinsics, frame.distortion)
         seen = preprocess(straight, resolution).rgb.min(axis=2) == 255
-        return None if seen.all() else torch.from_numpy(seen).to(self._device)
+        return None if seen.all() else torch.from_numpy(seen)

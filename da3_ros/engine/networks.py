@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from da3_ros.config import EngineConfig
-from da3_ros.engine.device import resolve_precision
+from da3_ros.engine.device import downloaded, resolve_precision
 from da3_ros.engine.runner import WindowView
 from da3_ros.engine.scale import MetricPrediction
 from da3_ros.errors import ConfigError
@@ -81,4 +81,4 @@ class MetricNetworkRunner:
         image = view.image[None, None].to(self._net.dtype)
         matrix = torch.as_tensor(intrinsics, dtype=torch.float32, device=image.device)
         prediction = self._net(image, matrix[None, None])
-        return MetricPrediction(prediction.depth[0, 0], is_sky(prediction.sky[0, 0]))
+        return MetricPrediction(*downloaded(prediction.depth[0, 0], is_sky(prediction.sky[0, 0])))

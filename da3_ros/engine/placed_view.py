@@ -63,7 +63,7 @@ class PlacedView:
     the network is of it. ``rig`` is that of a view that was placed as part of one: then
     ``measured`` is the keyframe where its own window had it, and ``is_carried`` tells that it is
     where it is by the other cameras alone, and ``is_sure`` that the network is about as sure of
-    it as of those.
+    it as of those. ``on_device`` is what of it is on a GPU still.
     """
 
     keyframe: Keyframe
@@ -77,6 +77,7 @@ class PlacedView:
     measured: Keyframe | None = None
     is_carried: bool = False
     is_sure: bool = True
+    on_device: DeviceView | None = None
 
     @classmethod
     def among(
@@ -85,6 +86,7 @@ class PlacedView:
         confidence: torch.Tensor,
         covariance: np.ndarray,
         known: Sequence[Keyframe],
+        on_device: DeviceView | None = None,
     ) -> 'PlacedView':
         """Return a view that was placed by ``known`` keyframes."""
         pose = keyframe.map_from_camera
@@ -95,7 +97,9 @@ class PlacedView:
             shared = tuple(covisibilities(points, pose, known, seen_by))
             best = max(range(len(known)), key=lambda i: shared[i].overlap)
             sight = seen_by.sight(best, _EVERY)
-        return cls(keyframe, confidence, pose, covariance, shared, sight, certainty(confidence))
+        sureness = certainty(confidence)
+        seen = keyframe, confidence, pose, covariance, shared, sight, sureness
+        return cls(*seen, on_device=on_device)
 
     @property
     def as_measured(self) -> Keyframe:
@@ -123,7 +127,8 @@ class PlacedView:
         keyframe = self.keyframe
         factor = size_among(keyframe.depth, keyframe.intrinsics, keyframe.map_from_camera, known)
         keyframe = replace(keyframe, depth=factor * keyframe.depth)
-        anew = PlacedView.among(keyframe, self.confidence, self.covariance, known)
+        on_device = None if self.on_device is None else self.on_device.scaled(factor)
+        anew = PlacedView.among(keyframe, self.confidence, self.covariance, known, on_device)
         return replace(
             anew, rig=self.rig, measured=self.measured, is_carried=True, is_sure=is_sure
         )
@@ -167,27 +172,27 @@ class PlacedView:
         An error of that scale, relative standard deviation ``spread``, moves a camera along the
         line from the ``origin`` (3,), which scaling leaves in its place. Where a part of the map
         that is adrift lies to the others is not known at all. ``on_device`` tells whether it keeps
-        what is on the device, all of which is complete then: what is downloaded was waited for.
+        what is on a GPU.
         """
-        placed = self.keyframe.mapped(scaled_from_map)
+        keyframe, scale = self.keyframe, scaled_from_map.scale
         pose = scaled_from_map.apply_to_pose(self.map_from_camera)
-        units = np.repeat([scaled_from_map.scale, 1.0], 3)
+        units = np.repeat([scale, 1.0], 3)
         covariance = units[:, None] * self.covariance * units
         offset = spread * (pose[:3, 3] - origin)
         covariance[:3, :3] += np.outer(offset, offset)
         if is_adrift:
             covariance += np.diag(_UNKNOWN)
         return View(
-            camera=placed.view.camera,
-            stamp_ns=placed.view.stamp_ns,
-            depth_m=placed.depth.cpu().numpy(),
-            confidence=self.confidence.cpu().numpy(),
-            rgb=placed.rgb,
-            intrinsics=placed.intrinsics,
+            camera=keyframe.view.camera,
+            stamp_ns=keyframe.view.stamp_ns,
+            depth_m=np.float32(scale) * keyframe.depth.numpy(),
+            confidence=self.confidence.numpy(),
+            rgb=keyframe.rgb,
+            intrinsics=keyframe.intrinsics,
             map_from_camera=pose,
             pose_covariance=covariance,
             is_keyframe=is_keyframe,
             on_device=(
-                DeviceView(placed.depth, self.confidence, placed.view.image) if on_device else None
+                self.on_device.scaled(scale) if on_device and self.on_device is not None else None
             ),
-        ).within(placed.view.content)
+        ).within(keyframe.view.content)

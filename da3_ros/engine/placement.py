@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from da3_ros.engine.device_view import DeviceView
 from da3_ros.engine.intake import NewView
 from da3_ros.engine.keyframes import Keyframe
 from da3_ros.engine.placed_view import PlacedView
@@ -9,7 +10,7 @@ from da3_ros.engine.registration import Registration
 from da3_ros.engine.runner import WindowPrediction
 from da3_ros.engine.scale.depths import median_depth
 from da3_ros.errors import RegistrationError
-from da3_ros.geometry.rays import is_depth
+from da3_ros.geometry.rays import valid_depth
 from da3_ros.geometry.transforms import BODY_FROM_OPTICAL
 import numpy as np
 import torch
@@ -58,14 +59,23 @@ def place(
     """Put a new view, at a ``slot`` of its window, into the map's gauge."""
     map_from_window = registration.map_from_window
     map_from_camera = map_from_window.apply_to_pose(prediction.window_from_camera[slot])
-    depth = map_from_window.scale * prediction.depth[slot]
+    depth = np.float32(map_from_window.scale) * prediction.depth[slot].numpy()
     keyframe = Keyframe(
         view=new.view,
         rgb=new.prepared.rgb,
         intrinsics=new.intrinsics,
-        depth=torch.where(is_depth(depth), depth, torch.nan),
+        depth=torch.from_numpy(valid_depth(depth)),
         weight=prediction.confidence[slot],
         map_from_camera=map_from_camera,
     )
-    covariance = registration.pose_covariance(map_from_camera)
-    return PlacedView.among(keyframe, prediction.confidence[slot], covariance, known)
+    on_device = None
+    if slot in prediction.on_device:
+        images = (*prediction.on_device[slot], new.view.image)
+        on_device = DeviceView(*images, scale=map_from_window.scale)
+    return PlacedView.among(
+        keyframe,
+        prediction.confidence[slot],
+        registration.pose_covariance(map_from_camera),
+        known,
+        on_device,
+    )

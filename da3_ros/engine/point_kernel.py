@@ -75,7 +75,7 @@ def _points(
     depth_in, confidence_in, image_in, out,
     depth_row, depth_column, confidence_row, confidence_column,
     image_plane, image_row, image_column,
-    height, width, stride, thin_width, count,
+    height, width, stride, thin_width, count, scale,
     fx, cx, fy, cy, slant,
     max_depth, min_confidence, min_squared, max_squared, share,
     xx, xy, xz, x_t, yx, yy, yz, y_t, zx, zy, zz, z_t,
@@ -87,13 +87,15 @@ def _points(
     point = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     here = point < count
     row, column = point // thin_width * stride, point % thin_width * stride
-    depth = tl.load(depth_in + row * depth_row + column * depth_column, mask=here, other=0.0)
+    seen = tl.load(depth_in + row * depth_row + column * depth_column, mask=here, other=0.0)
+    depth = scale * seen
     confidence = tl.load(
         confidence_in + row * confidence_row + column * confidence_column, mask=here, other=0.0
     )
     is_point = (depth > 0) & (depth < float('inf')) & (depth <= max_depth)  # False for NaN
     is_point &= (min_confidence <= 0) | (confidence >= min_confidence)
-    inverse = tl.where(depth > 0, tl.div_rn(1.0, depth), 0.0)
+    # What hangs in the air is told by ratios of depths, whatever their scale.
+    inverse = tl.where(seen > 0, tl.div_rn(1.0, seen), 0.0)
     flies = _is_flying(
         inverse, depth_in + row * depth_row, column, depth_column, width, share, here,
         SHORT, LONG, SLOPE,
@@ -138,22 +140,23 @@ def write_points(
     ``out`` (h, w, 4) int32, of the thinned image, gets their bits.
     """
     points, depth = config.points, config.depth
-    assert view.depth_m.dtype == view.confidence.dtype == view.image.dtype == torch.float32
+    assert view.depth.dtype == view.confidence.dtype == view.image.dtype == torch.float32
     (fx, skew, cx), (_, fy, cy), _ = intrinsics.tolist()
     pose = np.eye(4) if map_from_camera is None else map_from_camera
     count = out.shape[0] * out.shape[1]
     _points[(-(-count // _BLOCK),)](
-        view.depth_m,
+        view.depth,
         view.confidence,
         view.image,
         out,
-        *view.depth_m.stride(),
+        *view.depth.stride(),
         *view.confidence.stride(),
         *view.image.stride(),
-        *view.depth_m.shape,
+        *view.depth.shape,
         points.stride,
         out.shape[1],
         count,
+        float(view.scale),
         *(fx, cx, fy, cy, skew / fx),
         float(depth.max_range or math.inf),
         float(max(depth.min_confidence, points.min_confidence)),

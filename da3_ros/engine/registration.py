@@ -21,7 +21,6 @@ from da3_ros.geometry.alignment import robust_location
 from da3_ros.geometry.rays import is_depth, sampled_rays, thinned
 from da3_ros.geometry.transforms import invert, Sim3
 import numpy as np
-import torch
 
 # Pixels used of each keyframe's depth, and the fewest in all that a window may be placed by.
 _SAMPLES = 500
@@ -162,12 +161,12 @@ def check_finite(prediction: WindowPrediction) -> None:
 
 
 def _sample(prediction: WindowPrediction, shared: Sequence[tuple[int, Keyframe]]) -> _Samples:
-    """Return what registration looks at: one download of all of it."""
+    """Return what registration looks at."""
     maps = [keyframe.depth for _, keyframe in shared]
     maps += [prediction.depth[slot] for slot, _ in shared]
     maps += [prediction.confidence[slot] for slot, _ in shared]
-    sampled = torch.stack([thinned(image, _SAMPLES) for image in maps]).cpu().double().numpy()
-    map_depth, depth, confidence = sampled.reshape(3, len(shared), -1)
+    samples = np.array([thinned(image.numpy(), _SAMPLES) for image in maps], dtype=np.float64)
+    map_depth, depth, confidence = samples.reshape(3, len(shared), -1)
     valid = is_depth(depth) & is_depth(map_depth)
     # The network's confidence is 1 + exp(.): what it adds to 1 is what it knows.
     weights = np.where(valid, np.maximum(confidence - 1.0, 1e-3), 0.0)

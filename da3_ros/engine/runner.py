@@ -4,8 +4,8 @@ Running the network over a window of views: the interface, and the plain runner 
 Shapes: V views, H W network image.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from da3_ros.engine.content import Content
@@ -26,7 +26,7 @@ class WindowView:
     ``key`` is unique to the view for as long as the engine lives, so that what a runner keeps for
     it can be found again. ``image`` (3, H, W) float32, normalised; ``intrinsics`` (3, 3) pixels of
     that image and ``world_from_camera`` (4, 4) where they are known. ``content`` is what a camera
-    saw of it, None for all: the rest is padding. ``seen`` (H, W) bool, on the device, is False
+    saw of it, None for all: the rest is padding. ``seen`` (H, W) bool, in main memory, is False
     where the image shows nothing; None: nowhere.
     """
 
@@ -45,15 +45,20 @@ class WindowPrediction:
     """
     What the network says of a window, in a gauge and a scale of the window's own.
 
-    ``depth`` and ``confidence`` (V, H, W) float32, NaN in the views that no depth was asked for;
-    ``window_from_camera`` (V, 4, 4) float64 and ``intrinsics`` (V, 3, 3) float64 are NumPy: they
-    are small, and what follows is scalar work.
+    All of it is in main memory, wherever it was predicted: what follows looks at few pixels, and
+    to be told of them takes a GPU longer than a CPU to look. ``depth`` and ``confidence`` are V
+    images (H, W) float32, a tensor or a tuple of tensors, NaN in the views that no depth was asked
+    for; ``window_from_camera`` (V, 4, 4) and ``intrinsics`` (V, 3, 3) are float64.
+
+    ``on_device`` has depth and confidence of views, by their positions, where they were predicted:
+    complete, and nothing writes into them any more.
     """
 
-    depth: torch.Tensor
-    confidence: torch.Tensor
+    depth: Sequence[torch.Tensor]
+    confidence: Sequence[torch.Tensor]
     window_from_camera: np.ndarray
     intrinsics: np.ndarray
+    on_device: Mapping[int, tuple[torch.Tensor, torch.Tensor]] = field(default_factory=dict)
 
 
 class Runner(Protocol):
@@ -119,11 +124,10 @@ def window_prediction(
     ``depth_views`` are the positions that its depth is of, None: all of them.
     """
     count = prediction.camera_from_world.shape[1]
-    at = torch.tensor(range(count) if depth_views is None else list(depth_views))
-    at = at.to(prediction.depth.device)
+    at = range(count) if depth_views is None else depth_views
     return WindowPrediction(
-        depth=spread(prediction.depth[0], at, count),
-        confidence=spread(prediction.depth_conf[0], at, count),
+        depth=spread(prediction.depth[0].cpu(), at, count),
+        confidence=spread(prediction.depth_conf[0].cpu(), at, count),
         window_from_camera=invert(homogeneous(prediction.camera_from_world[0])),
         intrinsics=prediction.intrinsics[0].double().cpu().numpy(),
     )
@@ -142,9 +146,13 @@ def known_cameras(
     return normalised.camera_from_reference.float().to(device), intrinsics[None].float().to(device)
 
 
-def spread(maps: torch.Tensor, at: torch.Tensor, views: int) -> torch.Tensor:
-    """Return (V, H, W) with ``maps`` (v, H, W) at the positions ``at`` (v,) and NaN elsewhere."""
-    return maps.new_full((views, *maps.shape[1:]), torch.nan).index_copy_(0, at, maps)
+def spread(maps: torch.Tensor, at: Sequence[int], views: int) -> Sequence[torch.Tensor]:
+    """Return V images with ``maps`` (v, H, W) at the positions ``at`` (v,) and NaN elsewhere."""
+    if list(at) == list(range(views)):
+        return maps
+    nothing = maps.new_full((1, 1), torch.nan).expand(maps.shape[1:])
+    given = dict(zip(at, maps, strict=True))
+    return tuple(given.get(i, nothing) for i in range(views))
 
 
 def homogeneous(b_from_a: torch.Tensor) -> np.ndarray:

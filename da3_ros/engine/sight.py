@@ -1,7 +1,7 @@
 """
 Whether two views see the same surfaces where they say they do, and how sure they are of them.
 
-What is looked at is few points, so they are NumPy's; depth images stay on their device.
+What is looked at is few points, so they are NumPy's.
 
 Shapes: K views, N points, H W network image.
 """
@@ -107,17 +107,6 @@ def look(
     z = image[:, 2]
     u, v = np.rint(image[:, :2] / np.maximum(z, _LEAST_DEPTH)[:, None]).swapaxes(0, 1)
     inside = (z > 0) & (u >= 0) & (u < width) & (v >= 0) & (v < height)
-    at = np.where(inside, v * width + u, 0.0).astype(np.int64)
-    return Looks(z, inside, _taken(depths, torch.from_numpy(at)))
-
-
-def _taken(images: Sequence[torch.Tensor], at: torch.Tensor) -> np.ndarray:
-    """Return pixels (K, N) of K images, of each those ``at`` so many from its first one."""
-    # Archived ones are on the CPU. From a device: one upload for all, and one download.
-    device = next((image.device for image in images if not image.is_cpu), at.device)
-    there = at.to(device)
-    taken = [
-        image.take(row if image.is_cpu else row_there).to(device, torch.float32)
-        for image, row, row_there in zip(images, at, there, strict=True)
-    ]
-    return torch.stack(taken).cpu().numpy()
+    at = np.where(inside, v * width + u, 0.0).astype(np.intp)
+    surface = [image.numpy().take(row) for image, row in zip(depths, at, strict=True)]
+    return Looks(z, inside, np.array(surface, dtype=np.float32))

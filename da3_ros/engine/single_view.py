@@ -193,7 +193,7 @@ def _view(
     """
     is_valid = is_depth(depth) & ~sky
     if fitted.seen is not None:
-        is_valid &= fitted.seen
+        is_valid &= fitted.seen.to(depth.device)
     depth = torch.where(is_valid, depth, torch.nan)
     kept = None
     if on_device:  # before the download, which is waited for: all of it is complete then

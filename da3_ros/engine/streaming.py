@@ -12,8 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from da3_ros.config import EngineConfig
-from da3_ros.engine.camera_groups import register_cameras
-from da3_ros.engine.device import empty_cache, resolve_device
+from da3_ros.engine.device import empty_cache, finish, resolve_device
 from da3_ros.engine.device_faults import fits_memory, spares_memory
 from da3_ros.engine.frame import EngineStatus, Frame, KeyframePose, TrackingState, Update
 from da3_ros.engine.graph_runner import GraphRunner, Progress
@@ -25,11 +24,11 @@ from da3_ros.engine.map_file import save_map
 from da3_ros.engine.mapper import Mapper
 from da3_ros.engine.networks import load_networks, MetricNetworkRunner
 from da3_ros.engine.placed_view import PlacedView
-from da3_ros.engine.placement import first_keyframe, place
+from da3_ros.engine.placer import Placer
 from da3_ros.engine.pose_prior import PosePrior
 from da3_ros.engine.publication import Publication
 from da3_ros.engine.reconfiguration import check_change
-from da3_ros.engine.registration import check_finite, Registration
+from da3_ros.engine.registration import Registration
 from da3_ros.engine.rigging import Rigging
 from da3_ros.engine.runner import Runner, WindowPrediction
 from da3_ros.engine.scale import MapScale, MetricRunner, new_scale, PartScales, Robot
@@ -85,11 +84,15 @@ class StreamingEngine:
             runner = (make_runner or partial(GraphRunner.of, config))(networks.window)
             if networks.metric is not None and metric_runner is None:
                 metric_runner = MetricNetworkRunner(networks.metric)
-        self._runner, self._metric_runner, self._config = runner, metric_runner, config
+        self._config = config
+        self._runner = runner
+        self._metric_runner = metric_runner
         self._prior = PosePrior(config, robot)
         self._intake = Intake(self.device, resolution, config.max_stamp_jump_s)
         self._mapper = Mapper(config, lambda view: self._runner.describe(view))
-        self._tracking, self._rigging = Tracking(), Rigging(robot)
+        self._tracking = Tracking()
+        self._rigging = Rigging(robot)
+        self._placer = Placer(self._intake, self._rigging, self._tracking)
         self._scales = PartScales(partial(new_scale, config.scale, robot, metric_runner))
         self._publication = Publication(self._scales, self.device if on_device else None)
         self.reset()
@@ -117,7 +120,8 @@ class StreamingEngine:
         self._last: PlacedView | None = None
         self._publication.clear()
         self._lesson: Lesson | None = None
-        self._untold, self._reset_reason = [], ''
+        self._untold: list[str] = []
+        self._reset_reason = ''
         self._status = EngineStatus(window_shrunk_to=self._mapper.shrunk_to)
 
     def configure(self, config: EngineConfig) -> None:
@@ -194,8 +198,10 @@ class StreamingEngine:
         """
         self.update_map()
         clock = StageClock()
-        frames = (admitted := self._intake.admit(frames)).frames
-        if reset_reason := self._intake.check(frames):
+        admitted = self._intake.admit(frames)
+        frames = admitted.frames
+        reset_reason = self._intake.check(frames)
+        if reset_reason:
             self.reset()
             self._reset_reason = reset_reason
         newest = self._intake.prepare(frames)
@@ -204,12 +210,13 @@ class StreamingEngine:
         dense = self._mapper.dense_slots(company, len(newest))
         new = [n.view for n in newest]
         found = self._prior.infer(self._runner, company, new, dense)
-        prediction = without_unseen(found, company.views + new)
+        finish(self.device)  # pictures are here, whoever predicted
+        prediction = without_unseen(found, company.views + new, dense)
         clock.lap('network')
         # Told with the next update, should this push come to none.
         self._untold.append(self._take(self._mapper.corrected()))
         try:
-            registration, placed = self._register(prediction, company, newest)
+            registration, placed = self._place(prediction, company, newest)
         except RegistrationError as error:
             self._lose(company)
             raise FrameError('frame_registration', str(error)) from error
@@ -223,7 +230,8 @@ class StreamingEngine:
         views = self._publication.views(placed, kept, self._mapper.part, self._mapper.is_adrift)
         clock.lap('scale')
         self._intake.accept(frames)
-        self._last, self._lesson = placed[0], lesson
+        self._last = placed[0]
+        self._lesson = lesson
         self._status = EngineStatus(
             state=TrackingState.TRACKING if company.known else TrackingState.INITIALIZING,
             views_in_window=len(company) + len(newest),
@@ -267,34 +275,20 @@ class StreamingEngine:
             return Company(())
         return self._mapper.recollected(newest[0].view, len(newest), self._tracking.lost - 1)
 
-    def _register(
+    def _place(
         self, prediction: WindowPrediction, company: Company, newest: Sequence[NewView]
     ) -> tuple[Registration, list[PlacedView]]:
         """
-        Place the window in the map and settle the intrinsics; the first one makes the map.
+        Place the window in the map; the first one makes the map, or another part of it.
 
         Raises ``RegistrationError`` if it fits nowhere.
         """
-        check_finite(prediction)
-        cameras = prediction.intrinsics[len(company) :]
-        newest = list(map(self._intake.with_intrinsics, newest, cameras))
         before = self._last.keyframe if self._last is not None else None
-        pose = newest[0].frame.map_from_camera
-        if pose is not None and before is not None:  # in metres, and the map is not
-            pose = self._scales.scaled_from_map(self._mapper.part).inverse().apply_to_pose(pose)
-        anchors = company.known or [first_keyframe(newest[0], prediction, before, pose)]
-        registration = register_cameras(prediction, anchors, self._rigging.is_rigid)
-        placed = [
-            place(new, len(company) + i, prediction, registration, company.known)
-            for i, new in enumerate(newest)
-        ]
-        placed = self._rigging.settle(
-            placed, registration, company.known, self._scale.status, self._tracking.holds
+        scaled_from_map = self._scales.scaled_from_map(self._mapper.part)
+        registration, placed = self._placer.place(
+            prediction, company, newest, before, scaled_from_map, self._scale.status
         )
-        if company.known:
-            placed = self._tracking.check(placed)
-        else:
-            self._tracking.check_first(placed[0])
+        if not company.known:
             self._start_part(prediction.depth[0], placed)
         for view in placed:
             view.keyframe.part = self._mapper.part

@@ -152,11 +152,13 @@ class NetworkSimulator:
             others = sorted(set(range(len(views))) - set(depth_views))
             depth[others], confidence[others] = torch.nan, torch.nan
         device = views[0].image.device
+        there = zip(depth.to(device), confidence.to(device), strict=True)
         return WindowPrediction(
-            depth=depth.to(device),
-            confidence=confidence.to(device),
+            depth=depth,
+            confidence=confidence,
             window_from_camera=np.stack([guess.world_from_camera for guess in guesses]),
             intrinsics=np.stack([guess.intrinsics for guess in guesses]),
+            on_device=dict(enumerate(there)),
         )
 
     def describe(self, view: WindowView) -> torch.Tensor:

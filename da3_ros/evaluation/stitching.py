@@ -76,7 +76,7 @@ def stitched_estimate(
             map_from_chunk = map_from_before @ before_from_chunk
         for slot in range(len(poses) - frames.start, len(frames)):
             poses.append(map_from_chunk.apply_to_pose(prediction.window_from_camera[slot]))
-            depth = map_from_chunk.scale * prediction.depth[slot].cpu().numpy()
+            depth = map_from_chunk.scale * prediction.depth[slot].numpy()
             depths.append(compared_depth(depth))
         before, before_range, map_from_before = prediction, frames, map_from_chunk
     count = len(poses)
@@ -128,5 +128,5 @@ def _points(
         in_camera = (rays_through(u, v, k) * depth[v, u, None]).double()
         pose = Sim3.from_rigid(prediction.window_from_camera[slot])
         points.append(transformed(pose, in_camera))
-        weights.append((prediction.confidence[slot, v, u] - 1.0).double())
+        weights.append((prediction.confidence[slot][v, u] - 1.0).double())
     return torch.cat(points), torch.cat(weights)

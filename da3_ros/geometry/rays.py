@@ -11,7 +11,7 @@ Values = TypeVar('Values', np.ndarray, torch.Tensor)
 
 
 def pixel_grid(
-    height: int, width: int, count: int, device: torch.device
+    height: int, width: int, count: int, device: torch.device | str = 'cpu'
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return columns u and rows v (N,) of about ``count`` pixels, evenly spread over an image."""
     step = _step(height, width, count)
@@ -23,7 +23,7 @@ def pixel_grid(
     return u.reshape(-1), v.reshape(-1)
 
 
-def thinned(image: torch.Tensor, count: int) -> torch.Tensor:
+def thinned(image: Values, count: int) -> Values:
     """Return the pixels of ``pixel_grid`` of an image (H, W), as a view (h, w) without a copy."""
     step = _step(*image.shape, count)
     return image[step // 2 :: step, step // 2 :: step]
@@ -31,12 +31,11 @@ def thinned(image: torch.Tensor, count: int) -> torch.Tensor:
 
 def sampled(image: torch.Tensor, count: int) -> np.ndarray:
     """
-    Return the pixels (N,) float32 of ``pixel_grid`` of an image (H, W): one small download.
+    Return the pixels (N,) float32 of ``pixel_grid`` of an image (H, W) in main memory.
 
-    A GPU takes longer to be told of a step than a CPU to do it for so few pixels, so what is made
-    of them is best done in NumPy.
+    For so few, NumPy takes less time than PyTorch.
     """
-    return thinned(image, count).reshape(-1).cpu().float().numpy()
+    return thinned(image.numpy(), count).astype(np.float32).ravel()
 
 
 def sampled_rays(height: int, width: int, count: int, intrinsics: np.ndarray) -> np.ndarray:
@@ -52,6 +51,14 @@ def sampled_rays(height: int, width: int, count: int, intrinsics: np.ndarray) ->
 def is_depth(values: Values) -> Values:
     """Tell which values are a depth, or another length: above zero, finite and no NaN."""
     return (values > 0) & (values < math.inf)
+
+
+def valid_depth(depth: np.ndarray) -> np.ndarray:
+    """Return depth (H, W) float32 with NaN where there is none; itself where it is all there."""
+    # Two passes where, as mostly, nothing is missing. NaN is not above zero.
+    if depth.min() > 0 and depth.max() < math.inf:
+        return depth
+    return np.where(is_depth(depth), depth, np.float32(np.nan))
 
 
 def rays_through(u: torch.Tensor, v: torch.Tensor, intrinsics: np.ndarray) -> torch.Tensor:

@@ -12,7 +12,7 @@ import cv2
 from cv_bridge import CvBridge, CvBridgeError
 from da3_ros.config import DepthConfig
 from da3_ros.errors import FrameError
-from da3_ros.geometry.rays import is_depth
+from da3_ros.geometry.rays import valid_depth
 from da3_ros.ros.picture_header import check_size
 import numpy as np
 from sensor_msgs.msg import CameraInfo, Image
@@ -134,12 +134,15 @@ def published_depth(
     depth_m: np.ndarray, confidence: np.ndarray, config: DepthConfig
 ) -> np.ndarray:
     """Return the depth (H, W) float32 with NaN wherever it is not to be published."""
-    is_valid = is_depth(depth_m)
+    depth_m = valid_depth(depth_m.astype(np.float32, copy=False))
+    wanted = []
     if config.min_confidence > 0:
-        is_valid &= confidence >= config.min_confidence
+        wanted.append(confidence >= config.min_confidence)
     if config.max_range > 0:
-        is_valid &= depth_m <= config.max_range
-    return np.where(is_valid, depth_m.astype(np.float32, copy=False), np.float32(np.nan))
+        wanted.append(depth_m <= config.max_range)
+    if not wanted:
+        return depth_m
+    return np.where(np.logical_and.reduce(wanted), depth_m, np.float32(np.nan))
 
 
 def depth_to_image(depth_m: np.ndarray, encoding: str, header: Header) -> Image:

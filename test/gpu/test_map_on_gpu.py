@@ -1,4 +1,4 @@
-"""The map on a GPU: what is in the window is there, what is archived is not; both go together."""
+"""The map of a network on a GPU: the pictures of its window are there, the rest is not."""
 
 from da3_ros.evaluation.simulator import Noise
 from da3_ros.parameter_tree import replaced
@@ -19,4 +19,4 @@ def test_loops_are_closed_and_places_found_again_on_a_gpu() -> None:
     assert stream.told('loop') != []
     assert [i for i in stream.told('known again') if i >= 160] != []
     for k in stream.engine._mapper.map:
-        assert k.depth.device.type == ('cpu' if k.is_archived else 'cuda')
+        assert k.depth.is_cpu and k.view.image.is_cuda

@@ -99,7 +99,7 @@ def test_points_of_a_stream_made_by_another_thread() -> None:
 
     def check(view: View) -> None:
         try:
-            assert view.on_device.depth_m.is_cuda
+            assert view.on_device.depth.is_cuda
             for parameters in PARAMETERS:
                 assert_same_points(view, parameters, points)
         except AssertionError as error:

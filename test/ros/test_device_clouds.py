@@ -128,8 +128,8 @@ def test_every_colour_comes_back_from_what_the_network_saw() -> None:
 def test_the_content_of_a_letterbox() -> None:
     """Its border is the image's: nothing is taken from what is beyond."""
     seen = view().within(Content(left=7, top=3, width=29, height=22))
-    assert seen.on_device.depth_m.shape == seen.depth_m.shape == (22, 29)
-    assert not seen.on_device.depth_m.is_contiguous()
+    assert seen.on_device.depth.shape == seen.depth_m.shape == (22, 29)
+    assert not seen.on_device.depth.is_contiguous()
     assert_same(*both(seen))
     assert_same(*both(seen, **{'points.stride': 3}))
 

@@ -86,8 +86,7 @@ def points_ratio(keyframe: Keyframe, points: np.ndarray) -> DepthRatio | None:
     u = np.rint((fx * x + skew * y) / z + cx)
     v = np.rint(fy * y / z + cy)
     inside = (u >= 0) & (u < width) & (v >= 0) & (v < height)
-    device = keyframe.depth.device
-    u, v, z = (torch.as_tensor(a[inside], device=device) for a in (u, v, z))
+    u, v, z = (torch.as_tensor(a[inside]) for a in (u, v, z))
     u, v = u.long(), v.long()
     depth = keyframe.depth.float()
     valid = (is_smooth(depth) & is_depth(depth))[v, u]

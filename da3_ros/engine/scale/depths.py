@@ -47,8 +47,8 @@ def depth_ratio(
     together, so the number of parts, not of pixels, is what an average gains from. Each part's
     weighted median is one reading.
     """
-    ratios = (metres.double().log() - map_depth.double().log()).cpu().numpy()
-    weights, cells = weights.double().cpu().numpy(), cells.cpu().numpy()
+    ratios = (metres.double().log() - map_depth.double().log()).numpy()
+    weights, cells = weights.double().numpy(), cells.numpy()
     parts = [cells == cell for cell in np.unique(cells)]
     centres = np.array([weighted_median(ratios[part], weights[part]) for part in parts])
     centre = weighted_median(centres, np.ones(len(centres)))

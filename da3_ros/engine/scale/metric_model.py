@@ -25,7 +25,11 @@ _FLOOR = 0.02
 
 @dataclass(frozen=True)
 class MetricPrediction:
-    """Depth of one view in metres (H, W), and where there is sky (H, W) bool, which has none."""
+    """
+    Depth of one view in metres (H, W), and where there is sky (H, W) bool, which has none.
+
+    Both are in main memory.
+    """
 
     depth_m: torch.Tensor
     is_sky: torch.Tensor
@@ -72,7 +76,7 @@ class MetricModelSource(ReadingSource):
         """Take a reading from a keyframe; tell whether it has enough pixels for one."""
         prediction = self._runner.infer(keyframe.view, keyframe.intrinsics)
         height, width = keyframe.depth.shape
-        u, v = pixel_grid(height, width, _SAMPLES, keyframe.depth.device)
+        u, v = pixel_grid(height, width, _SAMPLES)
         metres, depth = prediction.depth_m[v, u], keyframe.depth[v, u]
         valid = is_depth(metres) & is_depth(depth)
         valid &= ~prediction.is_sky[v, u]

@@ -24,12 +24,12 @@ K = np.array([[160.0, 0.0, 111.0], [0.0, 165.0, 84.0], [0.0, 0.0, 1.0]])
 HALF = np.diag((0.5, 0.5, 1.0))
 CONFIG = replaced(EngineConfig(), {'device': 'cpu', 'resolution': 112, 'window.size': 4})
 # Pincushion: the corners look past what was taken.
+CPU = torch.device('cpu')
 LENSES = {
     'plumb_bob': (0.4, 0.1, 0.002, -0.001, 0.0),
     'rational_polynomial': (0.5, 0.1, 0.0, 0.0, 0.01, 0.1, -0.1, 0.02),
     'equidistant': (0.5, 0.1, 0.0, 0.0),
 }
-CPU = torch.device('cpu')
 
 
 def frame(model: str | None, stamp: int = 1, k: np.ndarray | None = K) -> Frame:
@@ -50,7 +50,7 @@ def distances_inside(model: str) -> np.ndarray:
 @pytest.mark.parametrize('model', LENSES)
 def test_what_is_seen_comes_from_inside_of_the_picture(model: str) -> None:
     """To the 32nd of a pixel that OpenCV rounds to."""
-    seen = Lenses(CPU).seen(frame(model), WIDTH).numpy()
+    seen = Lenses().seen(frame(model), WIDTH).numpy()
     inside = distances_inside(model)
     assert 0.02 < (~seen).mean() < 0.5
     is_clear = np.abs(inside) > 1 / 32
@@ -60,15 +60,15 @@ def test_what_is_seen_comes_from_inside_of_the_picture(model: str) -> None:
 @pytest.mark.parametrize('model', LENSES)
 def test_a_pixel_that_is_partly_dark_is_not_seen(model: str) -> None:
     """At half the size: of four pixels, all must be seen."""
-    full = Lenses(CPU).seen(frame(model), WIDTH).numpy()
-    half = Lenses(CPU).seen(frame(model), WIDTH // 2).numpy()
+    full = Lenses().seen(frame(model), WIDTH).numpy()
+    half = Lenses().seen(frame(model), WIDTH // 2).numpy()
     of_four = full.reshape(HEIGHT // 2, 2, WIDTH // 2, 2).all(axis=(1, 3))
     np.testing.assert_array_equal(half, of_four)
 
 
 def test_lenses_without_dark_borders_have_no_mask() -> None:
     """Barrel distortion fills the picture; without distortion or intrinsics nothing is taken."""
-    lenses = Lenses(CPU)
+    lenses = Lenses()
     barrel = replace(frame(None), distortion=Distortion('plumb_bob', (-0.2, 0.0, 0.0, 0.0)))
     assert lenses.seen(barrel, 112) is None
     assert lenses.seen(frame(None), 112) is None
@@ -77,7 +77,7 @@ def test_lenses_without_dark_borders_have_no_mask() -> None:
 
 def test_a_mask_is_made_once_for_a_calibration(monkeypatch: pytest.MonkeyPatch) -> None:
     """Other pictures have the same; many calibrations leave no more than a bounded number."""
-    lenses = Lenses(CPU)
+    lenses = Lenses()
     first = lenses.seen(frame('plumb_bob', 1), 112)
     assert lenses.seen(frame('plumb_bob', 2), 112) is first
     assert lenses.seen(frame('plumb_bob', k=1.1 * K), 112) is not first
@@ -104,7 +104,7 @@ def test_a_mask_lies_in_the_letterbox_where_its_picture_does() -> None:
     view = Intake(CPU, 112, 1.0).prepare([wide, bent])[1].view
     rows, columns = view.content.pixels
     resolution, _ = fit(WIDTH, HEIGHT, 112, (112, 56))
-    alone = Lenses(CPU).seen(bent, resolution)
+    alone = Lenses().seen(bent, resolution)
     assert tuple(view.seen.shape) == (56, 112) and not alone.all()
     np.testing.assert_array_equal(view.seen[rows, columns], alone)
     assert view.seen.sum() == alone.sum()
@@ -151,7 +151,7 @@ def test_dark_pixels_are_neither_published_nor_listened_to() -> None:
     """NaN and 1 in what goes out; the map is the same to the last bit, whatever they say."""
     engine, updates = run(7.0, 1000.0)
     _, quiet = run(1.0, 1.0)
-    seen = Lenses(CPU).seen(frame('plumb_bob'), 112).numpy()
+    seen = Lenses().seen(frame('plumb_bob'), 112).numpy()
     for update, other in zip(updates, quiet, strict=True):
         (view,), (twin,) = update.views, other.views
         np.testing.assert_array_equal(np.isfinite(view.depth_m), seen)

@@ -209,6 +209,6 @@ def test_pixels_that_show_nothing_have_no_depth(engine: SingleViewEngine) -> Non
     k = np.array([[60.0, 0, 42], [0, 60.0, 28], [0, 0, 1]])
     pincushion = frame(intrinsics=k, distortion=Distortion('plumb_bob', (0.4, 0.1, 0.0, 0.0)))
     (view,) = engine.push([pincushion]).views
-    seen = Lenses(engine.device).seen(pincushion, WIDTH).numpy()
+    seen = Lenses().seen(pincushion, WIDTH).numpy()
     assert 0 < seen[HEIGHT // 2 :].mean() < 1
     np.testing.assert_array_equal(np.isfinite(view.depth_m[HEIGHT // 2 :]), seen[HEIGHT // 2 :])
