@@ -8,6 +8,7 @@ matrices. Quaternions are x, y, z, w.
 
 from dataclasses import dataclass
 
+from da3_ros.geometry.rotations import power, quaternion_of, rows_of
 import numpy as np
 from scipy.spatial.transform import Rotation
 
@@ -16,6 +17,13 @@ from scipy.spatial.transform import Rotation
 BODY_FROM_OPTICAL = np.array(
     [[0.0, 0.0, 1.0, 0.0], [-1.0, 0.0, 0.0, 0.0], [0.0, -1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]]
 )
+# As many rotations are faster in plain floats than in SciPy, which takes long to begin.
+_FEW = 12
+# Takes the nine entries of a rotation to its axis, times twice the sine of its angle, and trace.
+_AXIS_AND_TRACE = np.zeros((9, 4))
+_AXIS_AND_TRACE[[7, 2, 3], [0, 1, 2]] = 1.0
+_AXIS_AND_TRACE[[5, 6, 1], [0, 1, 2]] = -1.0
+_AXIS_AND_TRACE[[0, 4, 8], 3] = 1.0
 
 
 def rigid(rotation: np.ndarray, translation: np.ndarray) -> np.ndarray:
@@ -39,6 +47,9 @@ def invert(b_from_a: np.ndarray) -> np.ndarray:
 
 def quaternion_xyzw(rotation: np.ndarray) -> np.ndarray:
     """Return the unit quaternion (..., 4) of rotation matrices (..., 3, 3), with w >= 0."""
+    if rotation.size <= 9 * _FEW:
+        found = [quaternion_of(rows) for rows in rotation.reshape(-1, 3, 3).tolist()]
+        return np.array(found).reshape(*rotation.shape[:-2], 4)
     quaternion = Rotation.from_matrix(rotation).as_quat()
     # SciPy does this itself (canonical=True) from 1.11; ROS 2 Humble's Ubuntu has 1.8.
     return np.where(quaternion[..., 3:] < 0, -quaternion, quaternion)
@@ -46,12 +57,15 @@ def quaternion_xyzw(rotation: np.ndarray) -> np.ndarray:
 
 def pose_from_quaternion(translation: np.ndarray, quaternion: np.ndarray) -> np.ndarray:
     """Return the (4, 4) rigid transform of a translation (3,) and a quaternion (4,) x, y, z, w."""
-    return rigid(Rotation.from_quat(quaternion).as_matrix(), translation)
+    return rigid(np.array(rows_of(quaternion.tolist())), translation)
 
 
 def rotation_angle_deg(rotation: np.ndarray) -> np.ndarray:
     """Return the angle in degrees, 0 to 180, of rotation matrices (..., 3, 3)."""
-    return np.degrees(Rotation.from_matrix(rotation).magnitude())
+    found = rotation.reshape(*rotation.shape[:-2], 9) @ _AXIS_AND_TRACE
+    sine = np.sqrt((found[..., :3] ** 2).sum(axis=-1))
+    # atan2 is exact at both ends, near 0 and near 180 degrees.
+    return np.degrees(np.arctan2(sine, found[..., 3] - 1.0))
 
 
 def blend(
@@ -63,12 +77,13 @@ def blend(
     Those are (4, 4), or (N, 4, 4) with weights (N,). Rotation along the geodesic, translation on
     the straight line: a running average with ``weight = 1 / n`` stays a rotation.
     """
-    weight = np.asarray(weight)[..., None]
     before = b_from_a[..., :3, :3]
-    step = Rotation.from_matrix(np.swapaxes(before, -1, -2) @ b_from_a_new[..., :3, :3])
-    rotation = before @ Rotation.from_rotvec(weight * step.as_rotvec()).as_matrix()
-    translation = (1.0 - weight) * b_from_a[..., :3, 3] + weight * b_from_a_new[..., :3, 3]
-    return rigid(rotation, translation)
+    steps = np.swapaxes(before, -1, -2) @ b_from_a_new[..., :3, :3]
+    share = np.zeros((*steps.shape[:-2], 1)) + np.asarray(weight)[..., None]
+    each = zip(steps.reshape(-1, 3, 3).tolist(), share.ravel().tolist(), strict=True)
+    parts = [rows_of(power(quaternion_of(rows), part)) for rows, part in each]
+    translation = (1.0 - share) * b_from_a[..., :3, 3] + share * b_from_a_new[..., :3, 3]
+    return rigid(before @ np.array(parts).reshape(steps.shape), translation)
 
 
 def mean_pose(b_from_a: np.ndarray) -> np.ndarray:

@@ -58,6 +58,26 @@ def test_rotation_angle() -> None:
     np.testing.assert_allclose(rotation_angle_deg(rotations), np.degrees([0, 0.5, 3.0]), atol=1e-6)
 
 
+@given(seeds, st.sampled_from([(), (1,), (7,), (2, 3), (40,), (5, 8)]))
+def test_batches_are_those_of_scipy(seed: int, shape: tuple[int, ...]) -> None:
+    """Few rotations go another way than many."""
+    rng = np.random.default_rng(seed)
+    axes = rng.normal(size=(*shape, 3))
+    axes *= rng.choice([1e-9, 1e-3, 1.0, np.pi - 1e-9]) / np.linalg.norm(
+        axes, axis=-1, keepdims=True
+    )
+    flat = Rotation.from_rotvec(axes.reshape(-1, 3))
+    matrices = flat.as_matrix().reshape(*shape, 3, 3)
+    quaternions = quaternion_xyzw(matrices)
+    assert quaternions.shape == (*shape, 4)
+    assert (quaternions[..., 3] >= 0).all()
+    same = np.sum(quaternions.reshape(-1, 4) * flat.as_quat(), axis=1)
+    np.testing.assert_allclose(np.abs(same), 1.0, atol=1e-14)
+    angles = rotation_angle_deg(matrices)
+    assert np.shape(angles) == shape
+    np.testing.assert_allclose(np.ravel(angles), np.degrees(flat.magnitude()), atol=1e-12)
+
+
 def test_level_camera_looks_along_x_with_z_up() -> None:
     forward, right, down = np.eye(3)[2], np.eye(3)[0], np.eye(3)[1]
     rotation = BODY_FROM_OPTICAL[:3, :3]
@@ -74,6 +94,9 @@ def test_blend_ends_at_both_ends_and_halves_the_angle(seed: int) -> None:
     np.testing.assert_allclose(blend(a, b, 1.0), b, atol=1e-9)
     both = blend(np.stack([a, b]), np.stack([b, a]), np.array([0.2, 0.7]))
     np.testing.assert_allclose(both, [blend(a, b, 0.2), blend(b, a, 0.7)], atol=1e-12)
+    np.testing.assert_allclose(
+        blend(np.stack([a, b]), np.stack([b, a]), 0.2), [blend(a, b, 0.2), blend(b, a, 0.2)]
+    )
     half = blend(a, b, 0.5)
     to_half = rotation_angle_deg(a[:3, :3].T @ half[:3, :3])
     assert to_half == pytest.approx(rotation_angle_deg(a[:3, :3].T @ b[:3, :3]) / 2, abs=1e-6)
