@@ -1,9 +1,18 @@
 """Poses to and from messages: odometry, keyframe path and transforms."""
 
 from da3_ros.engine import KeyframePose
-from da3_ros.geometry.transforms import pose_from_quaternion, quaternion_xyzw
+from da3_ros.geometry.rotations import quaternion_of
+from da3_ros.geometry.transforms import pose_from_quaternion
 from da3_ros.ros.convert import header_at
-from geometry_msgs.msg import Pose, PoseStamped, Transform, TransformStamped
+from geometry_msgs.msg import (
+    Point,
+    Pose,
+    PoseStamped,
+    Quaternion,
+    Transform,
+    TransformStamped,
+    Vector3,
+)
 from nav_msgs.msg import Odometry, Path
 import numpy as np
 from std_msgs.msg import Header
@@ -12,36 +21,39 @@ from std_msgs.msg import Header
 # nothing, while a negative one, the other convention for "unknown", makes robot_localization
 # diverge.
 UNKNOWN_VARIANCE = 1e9
+_UNKNOWN_TWIST = (UNKNOWN_VARIANCE * np.eye(6)).ravel()
+_UNKNOWN_TWIST.flags.writeable = False  # up to Jazzy, all messages share it
 
 
 def pose_message(b_from_a: np.ndarray) -> Pose:
     """Return the pose of frame ``a`` in frame ``b`` of a rigid transform (4, 4)."""
-    return pose_messages(b_from_a[None])[0]
+    pose = Pose()
+    _fill(pose.position, pose.orientation, b_from_a)
+    return pose
 
 
 def pose_messages(b_from_a: np.ndarray) -> list[Pose]:
     """Return the poses of rigid transforms (N, 4, 4)."""
-    poses = []
-    quaternions = quaternion_xyzw(b_from_a[:, :3, :3]).tolist()
-    for position, quaternion in zip(b_from_a[:, :3, 3].tolist(), quaternions, strict=True):
-        pose = Pose()
-        p, q = pose.position, pose.orientation
-        p.x, p.y, p.z = position
-        q.x, q.y, q.z, q.w = quaternion
-        poses.append(pose)
-    return poses
+    return [pose_message(each) for each in b_from_a]
 
 
 def transform_message(
     parent_from_child: np.ndarray, parent: str, child: str, stamp: int
 ) -> TransformStamped:
     """Return a rigid transform (4, 4) with its frames and its stamp in nanoseconds."""
-    pose = pose_message(parent_from_child)
-    message = TransformStamped(header=header_at(stamp, parent), child_frame_id=child)
-    translation = message.transform.translation
-    translation.x, translation.y, translation.z = pose.position.x, pose.position.y, pose.position.z
-    message.transform.rotation = pose.orientation
+    message = TransformStamped()
+    message.header = header_at(stamp, parent)
+    message.child_frame_id = child
+    _fill(message.transform.translation, message.transform.rotation, parent_from_child)
     return message
+
+
+def _fill(position: Point | Vector3, orientation: Quaternion, b_from_a: np.ndarray) -> None:
+    """Put a rigid transform (4, 4) into parts of a message: making new ones takes longer."""
+    rows = b_from_a.tolist()
+    position.x, position.y, position.z = rows[0][3], rows[1][3], rows[2][3]
+    quaternion = quaternion_of([row[:3] for row in rows[:3]])
+    orientation.x, orientation.y, orientation.z, orientation.w = quaternion
 
 
 def matrix_of_pose(pose: Pose) -> np.ndarray:
@@ -61,9 +73,10 @@ def odometry_message(
 ) -> Odometry:
     """Return a pose (4, 4) and its covariance (6, 6) as odometry without a twist."""
     message = Odometry(header=header, child_frame_id=child)
-    message.pose.pose = pose_message(map_from_camera)
-    message.pose.covariance = covariance.astype(np.float64).ravel()
-    message.twist.covariance = (UNKNOWN_VARIANCE * np.eye(6)).ravel()
+    pose = message.pose
+    _fill(pose.pose.position, pose.pose.orientation, map_from_camera)
+    pose.covariance = covariance.astype(np.float64).ravel()
+    message.twist.covariance = _UNKNOWN_TWIST
     return message
 
 

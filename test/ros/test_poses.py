@@ -3,7 +3,16 @@
 from da3_ros.engine import KeyframePose
 from da3_ros.geometry.transforms import rigid
 from da3_ros.ros.convert import header_at
-from da3_ros.ros.poses import matrix_of, PathBuilder, pose_message, transform_message
+from da3_ros.ros.poses import (
+    matrix_of,
+    matrix_of_pose,
+    odometry_message,
+    PathBuilder,
+    pose_message,
+    pose_messages,
+    transform_message,
+    UNKNOWN_VARIANCE,
+)
 import numpy as np
 from scipy.spatial.transform import Rotation
 import tf_transformations
@@ -22,6 +31,33 @@ def test_a_transform_survives_the_message() -> None:
         np.testing.assert_allclose(matrix_of(message.transform), random_pose(seed), atol=1e-12)
     assert (message.header.frame_id, message.child_frame_id) == ('map', 'eye')
     assert (message.header.stamp.sec, message.header.stamp.nanosec) == (1, 500_000_001)
+
+
+def test_odometry_keeps_the_pose_and_a_covariance_of_its_own() -> None:
+    """And says that nothing is known of the speed."""
+    covariance = np.arange(36.0).reshape(6, 6)
+    messages = [
+        odometry_message(random_pose(seed), covariance, header_at(9, 'map'), 'eye')
+        for seed in range(2)
+    ]
+    covariance[:] = 0.0
+    for seed, message in enumerate(messages):
+        np.testing.assert_allclose(
+            matrix_of_pose(message.pose.pose), random_pose(seed), atol=1e-12
+        )
+        np.testing.assert_array_equal(message.pose.covariance, np.arange(36.0))
+        np.testing.assert_array_equal(
+            np.reshape(message.twist.covariance, (6, 6)), UNKNOWN_VARIANCE * np.eye(6)
+        )
+        assert (message.header.frame_id, message.child_frame_id) == ('map', 'eye')
+
+
+def test_poses_become_one_message_each() -> None:
+    """As many as there are."""
+    poses = np.stack([random_pose(seed) for seed in range(20)])
+    found = [matrix_of_pose(message) for message in pose_messages(poses)]
+    np.testing.assert_allclose(found, poses, atol=1e-12)
+    assert pose_messages(poses[:0]) == []
 
 
 def test_quaternions_are_those_of_tf() -> None:
