@@ -13,10 +13,15 @@ _HUBER = 1.345
 
 def weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
     """Return the value below which half of the weight lies; both arguments are (N,)."""
-    order = np.argsort(values, kind='stable')
-    cumulative = np.cumsum(weights[order])
-    middle = np.searchsorted(cumulative, 0.5 * cumulative[-1])
-    return float(values[order[min(middle, len(order) - 1)]])
+    order = np.argsort(values)
+    return _middle(values[order], weights[order])
+
+
+def _middle(values: np.ndarray, weights: np.ndarray) -> float:
+    """Return the weighted median of values that are in order."""
+    cumulative = weights.cumsum()
+    middle = cumulative.searchsorted(0.5 * cumulative[-1])
+    return float(values[min(middle, len(values) - 1)])
 
 
 def huber_weights(residuals: np.ndarray, sigma: float) -> np.ndarray:
@@ -33,10 +38,18 @@ def robust_location(
 
     ``floor`` is the smallest sigma that is believed, so that exact data does not divide by zero.
     """
-    centre = weighted_median(values, weights)
-    sigma = max(MAD_TO_SIGMA * weighted_median(np.abs(values - centre), weights), floor)
+    order = np.argsort(values)
+    values, weights = values[order], weights[order]
+    centre = _middle(values, weights)
+    away = np.abs(values - centre)
+    order = np.argsort(away, kind='stable')  # two runs, which this sort only has to merge
+    sigma = max(MAD_TO_SIGMA * _middle(away[order], weights[order]), floor)
+    limit = _HUBER * sigma
+    limited = limit * weights
     for _ in range(iterations):
-        w = weights * huber_weights(values - centre, sigma)
+        # huber_weights, times those given, in one buffer.
+        np.abs(np.subtract(values, centre, out=away), out=away)
+        w = np.divide(limited, np.maximum(away, limit, out=away), out=away)
         centre = float(w @ values / w.sum())
     return centre, sigma
 

@@ -98,6 +98,25 @@ def test_huber_weights() -> None:
     np.testing.assert_allclose(weights, [1.0, 1.0, 0.5, 0.1], rtol=1e-3)
 
 
+@given(seeds, st.integers(1, 600), st.integers(0, 2))
+def test_location_is_that_of_reweighting_step_by_step(seed: int, count: int, digits: int) -> None:
+    """With ties, and weights of 0."""
+    rng = np.random.default_rng(seed)
+    values = np.round(rng.standard_t(2, size=count), digits)
+    weights = np.maximum(rng.uniform(-0.2, 1.0, count), 0.0)
+    weights[0] = 1.0
+    before = values.copy(), weights.copy()
+    centre, sigma = robust_location(values, weights)
+    np.testing.assert_array_equal((values, weights), before)
+    expected = weighted_median(values, weights)
+    spread = max(1.4826 * weighted_median(np.abs(values - expected), weights), 1e-6)
+    for _ in range(5):
+        w = weights * huber_weights(values - expected, spread)
+        expected = np.average(values, weights=w)
+    assert sigma == pytest.approx(spread, rel=1e-12)
+    assert centre == pytest.approx(expected, rel=1e-9, abs=1e-12)
+
+
 def test_location_holds_against_a_third_of_outliers() -> None:
     values = np.random.default_rng(4).normal(2.0, 0.01, 3000)
     values[:1000] = 5.0
