@@ -76,12 +76,14 @@ class _Samples:
         self, map_camera_from_window_camera: np.ndarray, scale: float
     ) -> np.ndarray:
         """Return how far apart (K, S) map and window put a pixel, as a share of its range."""
-        rays = self.rays.swapaxes(1, 2)  # (K, 3, S)
-        rotation = map_camera_from_window_camera[:, :3, :3]
-        in_window = rays * (scale * self.depth)[:, None]
-        in_map = rays * self.map_depth[:, None]
-        apart = rotation @ in_window + map_camera_from_window_camera[:, :3, 3:] - in_map
-        return np.sqrt(np.sum(apart**2, axis=1) / np.sum(in_map**2, axis=1))
+        in_map = np.ascontiguousarray(self.rays.swapaxes(1, 2))  # (K, 3, S), to be scaled in place
+        apart = map_camera_from_window_camera[:, :3, :3] @ in_map
+        apart *= (scale * self.depth)[:, None]
+        apart += map_camera_from_window_camera[:, :3, 3:]
+        in_map *= self.map_depth[:, None]
+        apart -= in_map
+        squares = (np.einsum('kis,kis->ks', values, values) for values in (apart, in_map))
+        return np.sqrt(np.divide(*squares))
 
 
 def register(prediction: WindowPrediction, shared: Sequence[tuple[int, Keyframe]]) -> Registration:
@@ -178,4 +180,6 @@ def _sample(prediction: WindowPrediction, shared: Sequence[tuple[int, Keyframe]]
 def _confidence(weights: np.ndarray, has_depth: np.ndarray) -> np.ndarray:
     """Return the confidence (K,) in each view; where there is no depth, that of the usual one."""
     means = weights.mean(axis=1)
+    if has_depth.all():
+        return means
     return np.where(has_depth, means, np.median(means[has_depth]))
