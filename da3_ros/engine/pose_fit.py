@@ -10,8 +10,11 @@ Shapes: K keyframes. Everything here is small, so it is NumPy.
 """
 
 from dataclasses import dataclass
+import itertools
+import math
 
 from da3_ros.engine.joint_scale import CENTRE_SIGMA, joint_log_scale
+from da3_ros.engine.pose_pairs import PosePairs
 from da3_ros.geometry.transforms import Sim3
 import numpy as np
 
@@ -62,21 +65,16 @@ class PoseFit:
     @property
     def own_covariance(self) -> np.ndarray:
         """The part of ``pose_covariance`` (6, 6) that is of each view by itself."""
-        return np.diag(np.repeat([self.centre, self.direction], 3))
+        return np.diag([self.centre] * 3 + [self.direction] * 3)
 
     def gauge_covariance(self, map_from_camera: np.ndarray) -> np.ndarray:
         """Return the part of ``pose_covariance`` that all views of the window have in common."""
         arm = map_from_camera[:3, 3] - self.pivot
-        turned = -skew(arm)
-        covariance = np.empty((6, 6))
-        covariance[:3, :3] = (
-            self.translation * np.eye(3)
-            + turned @ self.rotation @ turned.T
-            + self.log_scale * np.outer(arm, arm)
-        )
-        covariance[:3, 3:] = turned @ self.rotation
-        covariance[3:, :3] = covariance[:3, 3:].T
-        covariance[3:, 3:] = self.rotation
+        turned = np.concatenate([-skew(arm), np.eye(3)])  # (6, 3)
+        covariance = turned @ self.rotation @ turned.T
+        along = arm[:, None] * (self.log_scale * arm)
+        along.flat[::4] += self.translation
+        covariance[:3, :3] += along
         return 0.5 * (covariance + covariance.T)
 
 
@@ -107,70 +105,39 @@ def fit_poses(
 
     """
     sigma = usual_sigma(distance)
-    poses = (window_from_camera, map_from_camera)
+    pairs = PosePairs(window_from_camera, map_from_camera, sigma)
     one_each = np.ones(len(trust))
-    gauge = most_agreed(*poses, trust * confidence, sigma, float(np.exp(log_ratio)))
+    gauge = pairs.most_agreed(trust * confidence, math.exp(log_ratio))
     for _ in range(ITERATIONS):
-        errors = trust * squared_errors(gauge, *poses, sigma)
-        agreement = agreements(errors, one_each)
-        weights = trust * agreement
-        rotation = joint_rotation(*poses, weights, sigma, gauge.scale)
+        weights = trust * agreements(trust * pairs.squared_errors(gauge), one_each)
+        centres = pairs.centres(weights)
+        rotation = pairs.rotation(weights, centres, gauge.scale)
         log_scale, log_scale_variance = joint_log_scale(
-            window_from_camera[:, :3, 3] @ rotation.T,
-            map_from_camera[:, :3, 3],
-            weights / distance**2,
+            centres.squares_a() / distance**2,
+            centres.products(rotation) / distance**2,
+            centres.squares_b() / distance**2,
+            len(trust),
             log_ratio,
             ratio_sigma,
         )
-        share = weights / weights.sum()
-        in_window, pivot = (share @ pose[:, :3, 3] for pose in poses)
-        scale = float(np.exp(log_scale))
-        gauge = Sim3(scale, rotation, pivot - scale * rotation @ in_window)
-    errors = trust * squared_errors(gauge, *poses, sigma)
+        gauge = centres.gauge(math.exp(log_scale), rotation)
+    errors = trust * pairs.squared_errors(gauge)
     agreement = agreements(errors, one_each)
     level = _level(errors, agreement)
-    arms = skew(map_from_camera[:, :3, 3] - pivot)
-    information = weights.sum() / sigma[1] ** 2 * np.eye(3)
-    information += np.einsum('k,kji,kjl->il', weights, arms, arms) / sigma[0] ** 2
+    of_centre, of_direction = (sigma**2).tolist()
+    # What arms from the pivot know of rotation: |arm|² about each axis, less that along the arm.
+    information = centres.spread_b / -of_centre
+    information.flat[::4] += centres.weight / of_direction + centres.squares_b() / of_centre
     return PoseFit(
         map_from_window=gauge,
         agreement=agreement,
-        pivot=pivot,
-        translation=level * sigma[0] ** 2 / weights.sum(),
+        pivot=centres.mean_b,
+        translation=level * of_centre / centres.weight,
         rotation=level * np.linalg.inv(information),
         log_scale=log_scale_variance,
-        centre=_UNSEEN * level * sigma[0] ** 2,
-        direction=_UNSEEN * level * sigma[1] ** 2,
+        centre=_UNSEEN * level * of_centre,
+        direction=_UNSEEN * level * of_direction,
     )
-
-
-def most_agreed(
-    window_from_camera: np.ndarray,
-    map_from_camera: np.ndarray,
-    weights: np.ndarray,
-    sigma: np.ndarray,
-    scale: float,
-) -> Sim3:
-    """Return the gauge in which one keyframe is right and the others are least wrong in sum."""
-    rotations = map_from_camera[:, :3, :3] @ np.swapaxes(window_from_camera[:, :3, :3], 1, 2)
-    turned = (rotations @ window_from_camera[:, :3, 3:])[..., 0]
-    translations = map_from_camera[:, :3, 3] - scale * turned
-    each = Sim3(scale, rotations[:, None], translations[:, None])  # (K, 1), for (K, K) errors
-    costs = np.sqrt(squared_errors(each, window_from_camera, map_from_camera, sigma)) @ weights
-    best = int(np.argmin(costs))
-    return Sim3(scale, rotations[best], translations[best])
-
-
-def squared_errors(
-    gauge: Sim3, window_from_camera: np.ndarray, map_from_camera: np.ndarray, sigma: np.ndarray
-) -> np.ndarray:
-    """Return the mean of the squared errors (K,) of each pose's six coordinates, in variances."""
-    errors = gauge.rotation @ window_from_camera[:, :3]  # (K, 3, 4)
-    errors[..., 3] = gauge.scale * errors[..., 3] + gauge.translation
-    errors -= map_from_camera[:, :3]
-    # Half the squared chord between rotations is the squared angle, as long as that is small.
-    per_square = np.array([0.5, 0.5, 0.5, 1.0]) / (6.0 * sigma[[1, 1, 1, 0]] ** 2)
-    return np.sum(errors**2, axis=-2) @ per_square
 
 
 def agreements(errors: np.ndarray, votes: np.ndarray, max_usual: float = np.inf) -> np.ndarray:
@@ -179,11 +146,12 @@ def agreements(errors: np.ndarray, votes: np.ndarray, max_usual: float = np.inf)
 
     That is their median by ``votes`` (K,), in those expected: from 1 to ``max_usual``.
     """
-    order = np.argsort(errors)
-    cumulated = np.cumsum(votes[order])
+    ranked = sorted(zip(errors.tolist(), votes.tolist(), strict=True))
     # The lower of two medians: where one of two is wrong, the other sets what is usual.
-    middle = order[np.searchsorted(cumulated, 0.5 * cumulated[-1] * (1.0 - 1e-9))]
-    usual = min(max(errors[middle] / _MEDIAN_CHI, 1.0), max_usual)
+    half = 0.5 * sum(vote for _, vote in ranked) * (1.0 - 1e-9)
+    cumulated = itertools.accumulate(vote for _, vote in ranked)
+    middle = next(error for (error, _), votes in zip(ranked, cumulated) if votes >= half)
+    usual = min(max(middle / _MEDIAN_CHI, 1.0), max_usual)
     return 1.0 / (1.0 + errors / (_SUSPICIOUS * usual)) ** 2
 
 
@@ -194,34 +162,12 @@ def usual_sigma(distance: float) -> np.ndarray:
 
 def _level(errors: np.ndarray, agreement: np.ndarray) -> float:
     """Return the variance of this window's errors in those that are expected."""
-    freedom = max(6.0 * agreement.sum() - 7.0, 0.0)
+    freedom = max(6.0 * float(agreement.sum()) - 7.0, 0.0)
     total = 6.0 * float(agreement @ errors)
     return (total + _PRIOR_MEASUREMENTS) / (freedom + _PRIOR_MEASUREMENTS)
 
 
-def joint_rotation(
-    window_from_camera: np.ndarray,
-    map_from_camera: np.ndarray,
-    weights: np.ndarray,
-    sigma: np.ndarray,
-    scale: float,
-) -> np.ndarray:
-    """Return the rotation (3, 3) that turns directions and distances best (Wahba's problem)."""
-    share = weights / weights.sum()
-    source, target = (
-        p[:, :3, 3] - share @ p[:, :3, 3] for p in (window_from_camera, map_from_camera)
-    )
-    directions = np.einsum(
-        'k,kij,klj->il', weights, map_from_camera[:, :3, :3], window_from_camera[:, :3, :3]
-    )
-    distances = scale * (target.T * weights) @ source
-    u, _, vt = np.linalg.svd(0.5 * directions / sigma[1] ** 2 + distances / sigma[0] ** 2)
-    return (u * [1.0, 1.0, np.sign(np.linalg.det(u @ vt))]) @ vt
-
-
-def skew(vectors: np.ndarray) -> np.ndarray:
-    """Return the matrices (..., 3, 3) that take cross products with vectors (..., 3)."""
-    x, y, z = np.moveaxis(vectors, -1, 0)
-    zero = np.zeros_like(x)
-    rows = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], axis=-1)
-    return rows.reshape(*vectors.shape[:-1], 3, 3)
+def skew(vector: np.ndarray) -> np.ndarray:
+    """Return the matrix (3, 3) that takes cross products with a vector (3,)."""
+    x, y, z = vector.tolist()
+    return np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])

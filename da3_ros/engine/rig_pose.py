@@ -11,13 +11,8 @@ Shapes: N cameras. Everything here is small, so it is NumPy.
 from dataclasses import dataclass
 import itertools
 
-from da3_ros.engine.pose_fit import (
-    agreements,
-    ITERATIONS,
-    joint_rotation,
-    most_agreed,
-    squared_errors,
-)
+from da3_ros.engine.pose_fit import agreements, ITERATIONS
+from da3_ros.engine.pose_pairs import PosePairs
 from da3_ros.geometry.transforms import invert, rigid, Sim3
 import numpy as np
 
@@ -104,16 +99,16 @@ def fit_rig(
         unit: The map's length of a metre, None if it is not known.
 
     """
-    poses = (rig_from_camera, map_from_camera)
-    candidates = [unit] if unit is not None else _units(*poses)
-    starts = [most_agreed(*poses, trust, sigma, candidate) for candidate in candidates]
+    pairs = PosePairs(rig_from_camera, map_from_camera, sigma)
+    candidates = [unit] if unit is not None else _units(rig_from_camera, map_from_camera)
+    starts = [pairs.most_agreed(trust, candidate) for candidate in candidates]
     if not starts:
         return None
-    gauge = min(starts, key=lambda start: trust @ np.sqrt(squared_errors(start, *poses, sigma)))
+    gauge = min(starts, key=lambda start: trust @ np.sqrt(pairs.squared_errors(start)))
     for _ in range(ITERATIONS):
-        agreement = agreements(squared_errors(gauge, *poses, sigma), trust, _MAX_USUAL)
-        gauge = _moved(gauge, *poses, trust * agreement, sigma, unit)
-    errors = squared_errors(gauge, *poses, sigma)
+        agreement = agreements(pairs.squared_errors(gauge), trust, _MAX_USUAL)
+        gauge = _moved(gauge, pairs, trust * agreement, unit)
+    errors = pairs.squared_errors(gauge)
     agreement = agreements(errors, trust, _MAX_USUAL)
     if trust[agreement >= _OUTVOTED].sum() < _MAJORITY * trust.sum():
         return None
@@ -134,24 +129,12 @@ def _units(rig_from_camera: np.ndarray, map_from_camera: np.ndarray) -> list[flo
     return found
 
 
-def _moved(
-    gauge: Sim3,
-    rig_from_camera: np.ndarray,
-    map_from_camera: np.ndarray,
-    weights: np.ndarray,
-    sigma: np.ndarray,
-    unit: float | None,
-) -> Sim3:
+def _moved(gauge: Sim3, pairs: PosePairs, weights: np.ndarray, unit: float | None) -> Sim3:
     """Return the best gauge for given weights (N,), with the unit, if it is known, kept."""
-    rotation = joint_rotation(rig_from_camera, map_from_camera, weights, sigma, gauge.scale)
-    share = weights / weights.sum()
-    in_rig, in_map = (share @ poses[:, :3, 3] for poses in (rig_from_camera, map_from_camera))
+    centres = pairs.centres(weights)
+    rotation = pairs.rotation(weights, centres, gauge.scale)
     scale = unit
     if unit is None:
-        source = (rig_from_camera[:, :3, 3] - in_rig) @ rotation.T
-        target = map_from_camera[:, :3, 3] - in_map
-        squares = float(share @ np.sum(source**2, axis=1))
-        products = float(share @ np.sum(source * target, axis=1))
-        least = _MIN_GROWTH * gauge.scale
-        scale = max(products / squares, least) if squares > 0 else gauge.scale
-    return Sim3(scale, rotation, in_map - scale * rotation @ in_rig)
+        squares, least = centres.squares_a(), _MIN_GROWTH * gauge.scale
+        scale = max(centres.products(rotation) / squares, least) if squares > 0 else gauge.scale
+    return centres.gauge(scale, rotation)
