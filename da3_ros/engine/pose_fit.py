@@ -10,7 +10,6 @@ Shapes: K keyframes. Everything here is small, so it is NumPy.
 """
 
 from dataclasses import dataclass
-import itertools
 import math
 
 from da3_ros.engine.joint_scale import CENTRE_SIGMA, joint_log_scale
@@ -148,9 +147,11 @@ def agreements(errors: np.ndarray, votes: np.ndarray, max_usual: float = np.inf)
     """
     ranked = sorted(zip(errors.tolist(), votes.tolist(), strict=True))
     # The lower of two medians: where one of two is wrong, the other sets what is usual.
-    half = 0.5 * sum(vote for _, vote in ranked) * (1.0 - 1e-9)
-    cumulated = itertools.accumulate(vote for _, vote in ranked)
-    middle = next(error for (error, _), votes in zip(ranked, cumulated) if votes >= half)
+    left = 0.5 * sum(vote for _, vote in ranked) * (1.0 - 1e-9)
+    for middle, vote in ranked:
+        left -= vote
+        if left <= 0.0:
+            break
     usual = min(max(middle / _MEDIAN_CHI, 1.0), max_usual)
     return 1.0 / (1.0 + errors / (_SUSPICIOUS * usual)) ** 2
 
