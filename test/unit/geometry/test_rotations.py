@@ -47,7 +47,7 @@ def test_the_quaternion_of_a_matrix_is_scipys(seed: int, angle: float) -> None:
 def test_a_matrix_that_was_rounded_is_taken_for_the_nearest_rotation(
     seed: int, angle: float
 ) -> None:
-    """The polar factor, which SciPy finds by a singular value decomposition from 1.15 on."""
+    """The polar factor, which a singular value decomposition finds too."""
     rng = np.random.default_rng(seed)
     matrix = Rotation.from_rotvec(vector(seed, angle)).as_matrix() + 1e-6 * rng.normal(size=(3, 3))
     u, _, vt = np.linalg.svd(matrix)
