@@ -1,9 +1,10 @@
 """
-The same preprocessing on a GPU: one upload of the camera's bytes, and two matrix products.
+The same preprocessing on a GPU: one upload of the camera's bytes, and one kernel.
 
 Both resizes of the official code are linear and separable, so together they are one matrix for the
 rows and one for the columns. What is left out is the rounding to whole levels between the two: the
-results differ by a level or two of 255 at most (see the tests).
+results differ by a level or two of 255 at most (see the tests). Where there is no Triton, two
+matrix products do it, and the CPU takes the lens's distortion away.
 
 Shapes: H W camera's picture, h w network image.
 """
@@ -12,25 +13,44 @@ from functools import lru_cache
 
 import cv2
 from da3_ros.engine.device import downloading
-from da3_ros.engine.preprocess import bounded_size, check_picture, network_size, Preprocessed
+from da3_ros.engine.preprocess import (
+    bounded_size,
+    check_picture,
+    network_size,
+    Preprocessed,
+    straightened,
+)
+from da3_ros.geometry.cameras import Distortion, undistortion_sources
+from da3_ros.model.acceleration import has_triton
 from da3_ros.model.presets import IMAGE_MEAN, IMAGE_STD
 import numpy as np
 import torch
 from torch import Tensor
 
+# Lenses whose sources of pixels are kept on the device, 7 MB for a picture of 1280x720.
+_MAX_LENSES = 16
+
 
 class DevicePreprocess:
     """Stands for ``preprocess`` with its default method; resizes on the network's device."""
 
-    def __init__(self, device: torch.device) -> None:
-        """Take the device of the network."""
+    def __init__(self, device: torch.device, fused: bool | None = None) -> None:
+        """Take the network's device; ``fused`` tells whether the kernel runs, None: if it can."""
         self._device = device
+        can_fuse = device.type == 'cuda' and has_triton(device)
+        self._is_fused = can_fuse if fused is None else fused
         self._mean = 255 * torch.tensor(IMAGE_MEAN, device=device)[:, None, None]
         self._std = 255 * torch.tensor(IMAGE_STD, device=device)[:, None, None]
+        self._sources: dict[tuple, Tensor] = {}
 
     @torch.inference_mode()
     def __call__(
-        self, rgb: np.ndarray, resolution: int = 504, *, intrinsics: np.ndarray | None = None
+        self,
+        rgb: np.ndarray,
+        resolution: int = 504,
+        *,
+        intrinsics: np.ndarray | None = None,
+        distortion: Distortion | None = None,
     ) -> Preprocessed:
         """
         Resize and normalise one picture; see ``preprocess``. ``image`` is on the device.
@@ -47,17 +67,65 @@ class DevicePreprocess:
         bounded = bounded_size(width, height, resolution)
         grows = any(b > s for b, s in zip(bounded, (width, height), strict=True))
         grows_again = any(t > b for t, b in zip(target, bounded, strict=True))
-        columns, rows = (
-            _resizer(*sides, grows, grows_again, self._device)
-            for sides in zip((width, height), bounded, target, strict=True)
-        )
+        sides = zip((width, height), bounded, target, strict=True)
+        columns, rows = ((*side, grows, grows_again, self._device) for side in sides)
+        if self._is_fused:
+            image, small = self._fused(rgb, rows, columns, intrinsics, distortion)
+        else:
+            straight = straightened(rgb, intrinsics, distortion)
+            image, small = self._multiplied(straight, _resizer(*rows), _resizer(*columns))
+        if intrinsics is not None:
+            intrinsics = np.diag((target[0] / width, target[1] / height, 1.0)) @ intrinsics
+        return Preprocessed(image, downloading(small).numpy(), intrinsics)
+
+    def warm_up(self) -> None:
+        """Have the kernel compiled, for pictures with and without distortion."""
+        if self._is_fused:
+            rgb, lens = np.zeros((14, 14, 3), np.uint8), Distortion('plumb_bob', (0.1,) * 5)
+            self(rgb, 14)
+            self(rgb, 14, intrinsics=np.eye(3), distortion=lens)
+
+    def _fused(
+        self,
+        rgb: np.ndarray,
+        rows: tuple,
+        columns: tuple,
+        intrinsics: np.ndarray | None,
+        distortion: Distortion | None,
+    ) -> tuple[Tensor, Tensor]:
+        """Return image and rgb of a picture as it was taken."""
+        from da3_ros.engine.picture_kernel import small_picture, Taps  # imports Triton
+
+        sources = self._sources_of(rgb.shape[:2], intrinsics, distortion)
+        taps = Taps(*_taps(*rows)), Taps(*_taps(*columns))
+        return small_picture(self._uploaded(rgb), *taps, sources)
+
+    def _multiplied(self, rgb: np.ndarray, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
+        """Return image and rgb of a picture without distortion."""
         planes = self._uploaded(rgb).permute(2, 0, 1).float()  # (3, H, W)
         levels = (rows @ planes @ columns.T).round_().clamp_(0, 255)  # (3, h, w)
         # Whoever reads the colours of a pixel, and all do, wants them side by side.
-        small = downloading(levels.byte().permute(1, 2, 0).contiguous())
-        if intrinsics is not None:
-            intrinsics = np.diag((target[0] / width, target[1] / height, 1.0)) @ intrinsics
-        return Preprocessed((levels - self._mean) / self._std, small.numpy(), intrinsics)
+        small = levels.byte().permute(1, 2, 0).contiguous()
+        return (levels - self._mean) / self._std, small
+
+    def _sources_of(
+        self,
+        size: tuple[int, int],
+        intrinsics: np.ndarray | None,
+        distortion: Distortion | None,
+    ) -> Tensor | None:
+        """Return where the pixels without distortion come from, None: from where they are."""
+        if distortion is None or intrinsics is None or not any(distortion.coefficients):
+            return None
+        key = size, intrinsics.tobytes(), distortion
+        sources = self._sources.pop(key, None)
+        if sources is None:
+            found = undistortion_sources(intrinsics, distortion, size[::-1])
+            sources = torch.from_numpy(found).to(self._device)
+        self._sources[key] = sources  # the newest last
+        if len(self._sources) > _MAX_LENSES:
+            del self._sources[next(iter(self._sources))]
+        return sources
 
     def _uploaded(self, rgb: np.ndarray) -> Tensor:
         """Copy a picture (H, W, 3) to the device, through memory that it can read by itself."""
@@ -76,6 +144,21 @@ def _resizer(
     """Return the matrix (target, size) of both resizes along one axis, as OpenCV weighs them."""
     matrix = _weights(bounded, target, grows_again) @ _weights(size, bounded, grows)
     return torch.from_numpy(matrix).to(device)
+
+
+@lru_cache(maxsize=32)
+def _taps(
+    size: int, bounded: int, target: int, grows: bool, grows_again: bool, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Return that matrix by its bands: where each row's begins (target,), and what is in it."""
+    matrix = _resizer(size, bounded, target, grows, grows_again, torch.device('cpu')).numpy()
+    is_used = matrix != 0
+    first = is_used.argmax(axis=1)
+    last = size - 1 - is_used[:, ::-1].argmax(axis=1)
+    at = first[:, None] + np.arange((last - first).max() + 1)
+    bands = np.take_along_axis(matrix, np.minimum(at, size - 1), axis=1) * (at < size)
+    tables = first.astype(np.int32), bands.astype(np.float32)
+    return tuple(torch.from_numpy(table).to(device) for table in tables)
 
 
 def _weights(size: int, target: int, grows: bool) -> np.ndarray:

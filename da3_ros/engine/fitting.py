@@ -1,10 +1,10 @@
 """From a camera's picture, whatever lens and size it has, to the one shape that all views have."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from da3_ros.engine.content import Content
 from da3_ros.engine.device import finish
+from da3_ros.engine.device_preprocess import DevicePreprocess
 from da3_ros.engine.frame import Frame
 from da3_ros.engine.lenses import Lenses
 from da3_ros.engine.letterbox import fit, letterboxed
@@ -30,24 +30,25 @@ class Fitted:
 class Fitting:
     """Takes distortion away, resizes and normalises, and adds a letterbox if need be."""
 
-    def __init__(
-        self,
-        device: torch.device,
-        resolution: int,
-        preprocess: Callable[..., Preprocessed] = preprocess,
-    ) -> None:
-        """Take where the network is, the size that it sees, and who resizes for it."""
+    def __init__(self, device: torch.device, resolution: int) -> None:
+        """Take where the network is, and the size that it sees."""
         self._device = device
         self._lenses = Lenses()
         self._resolution = resolution
-        self._preprocess = preprocess
+        is_gpu = device.type == 'cuda'
+        self._preprocess = DevicePreprocess(device) if is_gpu else preprocess
+
+    def warm_up(self) -> None:
+        """Have the first picture prepared as fast as the others."""
+        if isinstance(self._preprocess, DevicePreprocess):
+            self._preprocess.warm_up()
 
     def fit(self, frame: Frame, shape: tuple[int, int]) -> Fitted:
         """Return a frame in a shape (width, height)."""
-        straight = self._lenses.straighten(frame)
-        height, width = straight.shape[:2]
+        height, width = frame.rgb.shape[:2]
         resolution, content = fit(width, height, self._resolution, shape)
-        prepared = self._preprocess(straight, resolution, intrinsics=frame.intrinsics)
+        lens = {'intrinsics': frame.intrinsics, 'distortion': frame.distortion}
+        prepared = self._preprocess(frame.rgb, resolution, **lens)
         if content is not None:  # its picture is needed now
             finish(self._device)
         seen = self._lenses.seen(frame, resolution, content, shape)

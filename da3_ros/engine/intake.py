@@ -5,11 +5,10 @@ from copy import deepcopy
 from dataclasses import dataclass, replace
 
 from da3_ros.engine.admission import Admission, Admitted
-from da3_ros.engine.device_preprocess import DevicePreprocess
 from da3_ros.engine.fitting import Fitting
 from da3_ros.engine.frame import Frame
 from da3_ros.engine.intrinsics import IntrinsicsEstimate
-from da3_ros.engine.preprocess import preprocess, Preprocessed
+from da3_ros.engine.preprocess import Preprocessed
 from da3_ros.engine.runner import WindowView
 import numpy as np
 import torch
@@ -31,8 +30,7 @@ class Intake:
     def __init__(self, device: torch.device, resolution: int, max_stamp_jump_s: float) -> None:
         """Take where the network is, and what ``Admission`` needs."""
         self._device = device
-        resize = DevicePreprocess(device) if device.type == 'cuda' else preprocess
-        self._fitting = Fitting(device, resolution, resize)
+        self._fitting = Fitting(device, resolution)
         self._resolution, self._max_stamp_jump_s = resolution, max_stamp_jump_s
         self._next_key = 0
         self.clear()
@@ -42,6 +40,10 @@ class Intake:
         self._admission = Admission(self._resolution, self._max_stamp_jump_s)
         self._estimates: dict[str, IntrinsicsEstimate] = {}
         self._estimated: dict[str, IntrinsicsEstimate] = {}
+
+    def warm_up(self) -> None:
+        """See ``Fitting.warm_up``."""
+        self._fitting.warm_up()
 
     def admit(self, frames: Sequence[Frame]) -> Admitted:
         """See ``Admission.admit``."""

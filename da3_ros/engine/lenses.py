@@ -1,10 +1,9 @@
-"""What a lens does to a camera's pictures, and which pixels are left dark without it."""
+"""Which pixels are left dark once a lens's distortion is taken away."""
 
 from da3_ros.engine.content import Content
 from da3_ros.engine.frame import Frame
 from da3_ros.engine.letterbox import letterboxed_mask
 from da3_ros.engine.preprocess import preprocess
-from da3_ros.geometry.cameras import undistort
 import numpy as np
 import torch
 
@@ -14,7 +13,7 @@ _MAX_CALIBRATIONS = 32
 
 class Lenses:
     """
-    Takes distortion away from frames, and tells what no pixel of the camera looks at.
+    Tells what no pixel of a camera looks at.
 
     A picture without distortion has other borders than the one that was taken: a lens that sees
     farther in the middle of the sides than in the corners, or the other way round, leaves some of
@@ -24,13 +23,6 @@ class Lenses:
     def __init__(self) -> None:
         """Know no lens."""
         self._seen: dict[tuple, torch.Tensor | None] = {}
-
-    @staticmethod
-    def straighten(frame: Frame) -> np.ndarray:
-        """Return the picture (H, W, 3) that the frame's camera would take without distortion."""
-        if frame.distortion is None or frame.intrinsics is None:
-            return frame.rgb
-        return undistort(frame.rgb, frame.intrinsics, frame.distortion)
 
     def seen(
         self,
@@ -58,6 +50,6 @@ class Lenses:
     def _look(self, frame: Frame, resolution: int) -> torch.Tensor | None:
         """Have the lens see white: what is white in the end is made of seen pixels alone."""
         white = np.full_like(frame.rgb, 255)
-        straight = undistort(white, frame.intrinsics, frame.distortion)
-        seen = preprocess(straight, resolution).rgb.min(axis=2) == 255
+        lens = {'intrinsics': frame.intrinsics, 'distortion': frame.distortion}
+        seen = preprocess(white, resolution, **lens).rgb.min(axis=2) == 255
         return None if seen.all() else torch.from_numpy(seen)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import cv2
 from da3_ros.errors import InputError
+from da3_ros.geometry.cameras import Distortion, undistort
 from da3_ros.model.presets import IMAGE_MEAN, IMAGE_STD
 import numpy as np
 import torch
@@ -80,15 +81,17 @@ def preprocess(
     resolution: int = 504,
     method: str = 'upper_bound_resize',
     intrinsics: np.ndarray | None = None,
+    distortion: Distortion | None = None,
 ) -> Preprocessed:
     """
-    Resize and normalise one picture.
+    Take a lens's distortion away, resize and normalise one picture.
 
     Args:
         rgb: (H, W, 3) uint8.
         resolution: longest (``upper_bound_*``) or shortest (``lower_bound_*``) side in pixels.
         method: what bounds the size, and whether the rest is resized or cropped away.
-        intrinsics: (3, 3) in pixels of ``rgb``, without distortion.
+        intrinsics: (3, 3) in pixels of ``rgb``.
+        distortion: Of the lens; without ``intrinsics`` nothing is known of it.
 
     Raises:
         InputError: if ``rgb`` is no colour picture, or there is no such method, or nothing would
@@ -96,6 +99,7 @@ def preprocess(
 
     """
     check_picture(rgb)
+    rgb = straightened(rgb, intrinsics, distortion)
     height, width = rgb.shape[:2]
     target = network_size(width, height, resolution, method)
     bounded = bounded_size(width, height, resolution, method)
@@ -112,6 +116,15 @@ def preprocess(
         if matrix is not None:
             matrix[:2, 2] -= left, top
     return Preprocessed(normalise(rgb), rgb, matrix)
+
+
+def straightened(
+    rgb: np.ndarray, intrinsics: np.ndarray | None, distortion: Distortion | None
+) -> np.ndarray:
+    """Return the picture (H, W, 3) that the camera would have taken without distortion."""
+    if distortion is None or intrinsics is None:
+        return rgb
+    return undistort(rgb, intrinsics, distortion)
 
 
 def check_picture(rgb: np.ndarray) -> None:

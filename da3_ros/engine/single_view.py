@@ -100,6 +100,7 @@ class SingleViewEngine:
         self, width: int = 640, height: int = 480, new: int = 1, progress: object = None
     ) -> None:
         """Run the network once on an empty image, so that the first frame is not the slow one."""
+        self._fitting.warm_up()
         self._infer([preprocess(np.zeros((height, width, 3), np.uint8), self._resolution)])
         if self._on_device:
             warm_up_points(self.device)

@@ -146,6 +146,7 @@ class StreamingEngine:
         ``new`` is how many frames a push will have. On a GPU this captures every number of views
         that the window grows through: seconds, or minutes where it compiles.
         """
+        self._intake.warm_up()
         view = self._intake.prepare([Frame('', 0, np.zeros((height, width, 3), np.uint8))])[0].view
         if isinstance(self._runner, GraphRunner):
             size = tuple(view.image.shape[-2:])

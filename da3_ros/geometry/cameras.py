@@ -64,6 +64,19 @@ def undistort(rgb: np.ndarray, intrinsics: np.ndarray, distortion: Distortion) -
     return cv2.remap(rgb, *maps, cv2.INTER_LINEAR)
 
 
+def undistortion_sources(
+    intrinsics: np.ndarray, distortion: Distortion, size: tuple[int, int]
+) -> np.ndarray:
+    """
+    Return x and y (H, W, 2) float32, in the image taken, of what ``undistort`` puts at each pixel.
+
+    To the 32nd of a pixel that it rounds to.
+    """
+    whole, fraction = _MAPS.of(np.asarray(intrinsics, dtype=np.float64), distortion, size)
+    parts = np.stack([fraction & 31, fraction >> 5], axis=-1)
+    return whole.astype(np.float32) + parts.astype(np.float32) / 32
+
+
 class _UndistortionMaps:
     """Keeps where the pixels of undistorted images come from, the last used within a limit."""
 
