@@ -1,6 +1,7 @@
 """One camera's inputs: its subscriptions, its calibration, and its messages made frames."""
 
 from collections.abc import Callable
+from functools import partial
 
 from da3_ros.config import NodeConfig
 from da3_ros.engine import Frame
@@ -10,7 +11,6 @@ from da3_ros.ros.compressed import rgb_from_compressed
 from da3_ros.ros.convert import rgb_from_image, stamp_ns
 from da3_ros.ros.drops import DropLog
 from da3_ros.ros.endpoints import Endpoints
-from da3_ros.ros.gate import GatedGroup
 from da3_ros.ros.qos import image_qos, input_qos
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -57,15 +57,14 @@ class CameraInput:
 
         Images are fetched from the middleware only while there is room for this camera's.
         """
-
-        def forward(message: Image | CompressedImage) -> None:
-            on_image(self.name, message)
-
-        gate = GatedGroup(lambda: has_room(self.name))
         self._subscriptions = [
             self._endpoints.subscription(CameraInfo, self._info, self.learn, self._info_qos),
             self._endpoints.subscription(
-                _IMAGES[self._config.transport][0], self._image, forward, self._image_qos, gate
+                _IMAGES[self._config.transport][0],
+                self._image,
+                partial(on_image, self.name),
+                self._image_qos,
+                partial(has_room, self.name),
             ),
         ]
 

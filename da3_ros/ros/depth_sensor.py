@@ -38,7 +38,7 @@ class Measurement:
 
 class DepthSensorInput:
     """
-    Keeps the newest messages of one sensor; the executor's side only keeps them.
+    Keeps the newest messages of one sensor; the thread that they come in only keeps them.
 
     They are made points when the worker asks for those of an image's stamp.
     """

@@ -5,7 +5,7 @@ from typing import Any
 
 from da3_ros.ros.qos_overrides import QosOverrides
 from da3_ros.ros.statistics import Statistics
-from rclpy.callback_groups import CallbackGroup
+from da3_ros.ros.streams import Streams
 from rclpy.lifecycle import LifecycleNode, LifecyclePublisher
 from rclpy.qos import qos_policy_name_from_kind, QoSProfile
 from rclpy.subscription import Subscription
@@ -33,11 +33,13 @@ class Endpoints:
     Makes the node's publishers and subscriptions, from configure to cleanup.
 
     A user may override the QoS of each by ``qos_overrides``. Each peer whose QoS does not fit is
-    counted (``qos_output``, ``qos_input``) and the first on each topic is warned of.
+    counted (``qos_output``, ``qos_input``) and the first on each topic is warned of. Subscriptions
+    are called back for in the thread of ``streams``.
     """
 
-    def __init__(self, node: LifecycleNode, statistics: Statistics) -> None:
+    def __init__(self, node: LifecycleNode, streams: Streams, statistics: Statistics) -> None:
         self._node = node
+        self._streams = streams
         self._statistics = statistics
         self._overrides = QosOverrides(node)
         self._publishers: list[LifecyclePublisher] = []
@@ -67,16 +69,20 @@ class Endpoints:
         topic: str,
         callback: Callable[[Any], None],
         qos: QoSProfile,
-        group: CallbackGroup | None = None,
+        is_open: Callable[[], bool] = lambda: True,
     ) -> Subscription:
-        """Make a subscription, any time after its ``subscription_qos`` was settled."""
+        """
+        Make a subscription, any time after its ``subscription_qos`` was settled.
+
+        While ``is_open`` is false its messages stay in the middleware.
+        """
         name = self._node.resolve_topic_name(topic)
-        return self._node.create_subscription(
+        return self._streams.subscribe(
             kind,
             topic,
             callback,
             qos,
-            callback_group=group,
+            is_open,
             event_callbacks=SubscriptionEventCallbacks(
                 incompatible_qos=lambda event: self._on_misfit('subscription', name, event)
             ),
@@ -84,7 +90,7 @@ class Endpoints:
 
     def unsubscribe(self, subscription: Subscription) -> None:
         """Take a subscription back from the node."""
-        self._node.destroy_subscription(subscription)
+        self._streams.unsubscribe(subscription)
 
     def destroy(self) -> None:
         """Take publishers and parameters back from the node; subscriptions end before."""

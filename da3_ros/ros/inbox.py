@@ -20,7 +20,7 @@ class Work:
 
 class Inbox:
     """
-    Hands work from the executor to the worker and never makes the executor wait.
+    Hands messages and requests to the worker, and never makes those wait who bring them.
 
     Messages are taken only while the inbox is open; ``messages`` decides which of them wait.
     ``on_room`` is called, from the worker's thread, when messages were taken. Requests are taken

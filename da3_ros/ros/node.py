@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+import traceback
 
 from da3_ros.config import NodeConfig
 from da3_ros.engine import Engine, make_engine
@@ -20,6 +21,7 @@ from da3_ros.ros.robot import RosRobot
 from da3_ros.ros.robot_tf import RobotTf
 from da3_ros.ros.saving import saving
 from da3_ros.ros.statistics import Statistics
+from da3_ros.ros.streams import Streams
 from da3_ros.ros.transitions import logged
 from da3_ros.ros.worker import Worker
 from diagnostic_msgs.msg import DiagnosticArray
@@ -43,8 +45,8 @@ class Da3Node(LifecycleNode):
     """
     Turns camera images into depth, clouds and poses; the topics are those of the README.
 
-    Configure loads the network and makes publishers and the worker thread; activate makes
-    subscriptions and lets the worker take images; deactivate and cleanup undo that. Parameters,
+    Configure loads the network and makes publishers and all threads; activate makes subscriptions
+    and lets the worker take images; deactivate and cleanup undo that. Parameters,
     services and diagnostics are there in every state. ``engine_factory`` makes the engine from the
     configuration and ``robot``, what it may ask of TF and of the depth sensor.
     """
@@ -60,6 +62,7 @@ class Da3Node(LifecycleNode):
         self.worker: Worker | None = None
         self._outputs: Outputs | None = None
         self.cameras: dict[str, CameraInput] = {}
+        self._streams: Streams | None = None
         self._endpoints: Endpoints | None = None
         self._robot_tf: RobotTf | None = None
         self._depth_sensor: DepthSensorInput | None = None
@@ -74,8 +77,6 @@ class Da3Node(LifecycleNode):
         self._steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(_PERIOD_S, self._publish_diagnostics, clock=self._steady_clock)
         self._status_timer: Timer | None = None
-        # Wakes the executor, which looks again whether there is room for images.
-        self._room = self.create_guard_condition(lambda: None)
         # A service that waits for the worker keeps its group, so it has one of its own.
         waiting = MutuallyExclusiveCallbackGroup()
         self.create_service(Trigger, '~/reset', self._on_reset, callback_group=waiting)
@@ -150,8 +151,9 @@ class Da3Node(LifecycleNode):
         self.parameters.is_locked = True
         self.statistics = Statistics()
         drops = DropLog(self.statistics, self.get_logger())
-        self._endpoints = Endpoints(self, self.statistics)
-        self._robot_tf = RobotTf(self, config.frames.map)
+        self._streams = Streams(self, self._on_stream_failure)
+        self._endpoints = Endpoints(self, self._streams, self.statistics)
+        self._robot_tf = RobotTf(self._streams, config.frames.map)
         if config.scale.depth_sensor != 'none':
             self._depth_sensor = DepthSensorInput(config, drops, self._endpoints)
         robot = RosRobot(self._robot_tf, config.frames.odom, self._depth_sensor)
@@ -171,7 +173,7 @@ class Da3Node(LifecycleNode):
             drops,
             self.get_logger(),
             config,
-            Inbox(pending(config), on_room=self._room.trigger),
+            Inbox(pending(config), on_room=self._streams.wake),
             self._on_engine_lost,
         )
 
@@ -201,6 +203,9 @@ class Da3Node(LifecycleNode):
 
     def _release(self) -> None:
         """Undo activate and configure, from any state."""
+        if self._streams is not None and not self._streams.shut(_STOP_TIMEOUT_S):
+            self.is_worker_left_behind = True
+            self.get_logger().warning('A callback for a message hangs; it is left behind.')
         self._halt()
         if self.worker is not None and not self.worker.stop(_STOP_TIMEOUT_S):
             self.is_worker_left_behind = True
@@ -216,7 +221,7 @@ class Da3Node(LifecycleNode):
             self._endpoints.destroy()
         self._keeper = EngineKeeper(self._engine_factory, self.get_logger())
         self.worker = self._outputs = None
-        self._robot_tf = self._depth_sensor = self._endpoints = None
+        self._robot_tf = self._depth_sensor = self._endpoints = self._streams = None
         self.cameras = {}
         self.parameters.is_locked = False
 
@@ -226,6 +231,17 @@ class Da3Node(LifecycleNode):
         super().destroy_node()
 
     # Callbacks
+
+    def _on_stream_failure(self, error: Exception) -> None:
+        """Have the executor raise what a callback raised in the streams' thread."""
+
+        def fail() -> None:
+            raise error
+
+        if self.executor is not None:
+            self.executor.create_task(fail)
+        else:
+            self.get_logger().error(''.join(traceback.format_exception(error)))
 
     def _on_engine_lost(self) -> None:
         """Have the executor act: this is the worker's thread."""

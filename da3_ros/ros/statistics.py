@@ -41,7 +41,7 @@ class Snapshot:
 
 
 class Statistics:
-    """Counters that the executor's and the worker's threads may both write."""
+    """Counters that all threads of the node may write."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

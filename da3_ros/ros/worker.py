@@ -30,14 +30,14 @@ Answer = tuple[bool, str]
 
 class Worker:
     """
-    Runs the engine in one thread from configure to cleanup; the executor never waits for it.
+    Runs the engine in one thread from configure to cleanup; nobody else ever waits for it.
 
     An engine whose device fails is made anew here; ``on_lost`` is called, once and in this thread,
     when that is of no use any more.
 
-    The executor's side calls ``put``, ``request``, ``configure``, ``resume``, ``pause`` and
-    ``stop``; none of them waits for the network. Nothing is published after ``pause`` has
-    returned.
+    The streams' thread calls ``put`` and ``has_room``, the executor's ``request``, ``configure``,
+    ``resume``, ``pause`` and ``stop``; none of them waits for the network. Nothing is published
+    after ``pause`` has returned.
     """
 
     def __init__(

@@ -9,6 +9,7 @@ from da3_ros.ros.pose_wait import PoseWait
 from da3_ros.ros.poses import transform_message
 from da3_ros.ros.robot import RosRobot
 from da3_ros.ros.robot_tf import RobotTf
+from da3_ros.ros.streams import Streams
 import numpy as np
 from peer import PATIENCE_S, Peer, wait_for
 import pytest
@@ -86,11 +87,13 @@ def test_nobody_waits_who_needs_no_odometry(prior: str) -> None:
 def listening() -> object:
     """Return a robot that hears of TF, and who sends it."""
     peer = Peer()
-    tf = RobotTf(peer, 'map')
+    streams = Streams(peer, pytest.fail)
+    tf = RobotTf(streams, 'map')
     robot = RosRobot(tf, 'odom', None)
     robot.learn({'': 'camera'})
     yield robot, peer
     tf.destroy()
+    assert streams.shut()
     peer.destroy_node()
 
 
