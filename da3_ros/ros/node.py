@@ -35,6 +35,8 @@ from std_srvs.srv import Trigger
 
 # How long a transition waits for the frame that is in the network; it is left behind after that.
 _STOP_TIMEOUT_S = 1.0
+# And for a callback for a message, which takes milliseconds.
+_STREAMS_TIMEOUT_S = 0.5
 _PERIOD_S = 1.0
 _LAST_WORD = Duration(seconds=0.5)
 # What is published of a view is made on its GPU, and the view is let go then.
@@ -203,7 +205,7 @@ class Da3Node(LifecycleNode):
 
     def _release(self) -> None:
         """Undo activate and configure, from any state."""
-        if self._streams is not None and not self._streams.shut(_STOP_TIMEOUT_S):
+        if self._streams is not None and not self._streams.shut(_STREAMS_TIMEOUT_S):
             self.is_worker_left_behind = True
             self.get_logger().warning('A callback for a message hangs; it is left behind.')
         self._halt()
