@@ -29,8 +29,9 @@ except ImportError:  # Humble
 
 BUGGY_NODE = Path(__file__).parent / 'buggy_node.py'
 QOS = QoSProfile(depth=100)
-# An executor that spins on what it cannot take turns some thousand times in that time.
-MOMENT_S = 0.5
+# Less than the second after which the thread looks by itself, and long for an executor that spins
+# on what it cannot take.
+MOMENT_S = 0.8
 
 
 class Ears:
@@ -167,7 +168,7 @@ def test_behind_a_closed_gate_messages_wait_in_dds(ears: Ears, mouth: Mouth) -> 
     time.sleep(0.1)
     assert len(ears.heard) == 3  # nobody said that there is room
     ears.streams.wake()
-    wait_for(lambda: ears.heard == ['a', 'b', 'besides', 'c', 'd'], 'what waited')
+    wait_for(lambda: ears.heard == ['a', 'b', 'besides', 'c', 'd'], 'what waited', MOMENT_S)
     wait_until_asleep(ears.streams)
     left = [subscription.handle.take_message(String, False)[0].data for _ in 'ef']
     assert left == ['e', 'f']
@@ -238,6 +239,29 @@ def test_a_callback_may_unsubscribe(ears: Ears, mouth: Mouth) -> None:
     mouth.say('last', topic='other')
     wait_for(lambda: len(ears.heard) == 2, 'the words')
     assert ears.heard == ['one', 'last'] and not ears.failures
+
+
+def test_a_callback_may_unsubscribe_another(ears: Ears, mouth: Mouth) -> None:
+    """Whose message came at the same time, and is heard no more."""
+    subscriptions = []
+
+    def hear(message: String) -> None:
+        ears.heard.append(message.data)
+        while subscriptions:
+            ears.streams.unsubscribe(subscriptions.pop())
+
+    may_hear = threading.Event()
+    for topic in ('words', 'other'):
+        subscription = ears.streams.subscribe(String, topic, hear, QOS, may_hear.is_set)
+        subscriptions.append(subscription)
+    mouth.say('one')
+    mouth.say('two', topic='other')
+    time.sleep(0.1)
+    may_hear.set()
+    ears.streams.wake()
+    wait_for(lambda: ears.heard, 'a word')
+    time.sleep(0.1)
+    assert ears.heard == ['one'] and not ears.failures
 
 
 def test_what_was_destroyed_without_a_word_is_never_ready(ears: Ears, mouth: Mouth) -> None:
@@ -314,6 +338,24 @@ def test_the_end_of_the_context_ends_the_thread() -> None:
     assert ears.streams.shut() and not ears.failures
 
 
+def test_a_wait_that_fails_because_its_context_ended_is_no_failure(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nothing can be waited for then."""
+    context = Context()
+    rclpy.init(context=context)
+    ears = Ears(context)
+
+    def fail() -> None:
+        rclpy.shutdown(context=context)
+        raise RuntimeError('the given context is not valid')
+
+    monkeypatch.setattr(ears.streams._watch, 'wait', fail)
+    ears.streams._watch.wake()
+    wait_for(lambda: not ears.streams._thread.is_alive(), 'the thread to end')
+    assert not ears.failures
+
+
 def test_shutting_does_not_wait_for_ever(ears: Ears, mouth: Mouth) -> None:
     """A callback that hangs is left behind, and holds up nobody who unsubscribes."""
     is_running, may_end = threading.Event(), threading.Event()
@@ -326,7 +368,9 @@ def test_shutting_does_not_wait_for_ever(ears: Ears, mouth: Mouth) -> None:
     mouth.say('one')
     is_running.wait(PATIENCE_S)
     assert not ears.streams.shut(0.05)
+    start = time.monotonic()
     ears.streams.unsubscribe(subscription)
+    assert time.monotonic() - start < MOMENT_S
     may_end.set()
     assert ears.streams.shut()
 
