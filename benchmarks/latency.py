@@ -117,8 +117,8 @@ def run_camera(width: int, height: int, rate_hz: float) -> None:
         time.sleep(max(next_at - time.perf_counter(), 0.0))
         message = pictures[abs(count % (2 * _PICTURES) - _PICTURES) % _PICTURES]
         message.header.stamp = node.get_clock().now().to_msg()
+        image.publish(message)  # first, as image_transport's CameraPublisher does
         info.publish(CameraInfo(header=message.header, width=width, height=height, k=k))
-        image.publish(message)
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from da3_ros.geometry.alignment import robust_location
 from da3_ros.geometry.rays import is_depth, sampled_rays, thinned
 from da3_ros.geometry.transforms import invert, Sim3
 import numpy as np
+import torch
 
 # Pixels used of each keyframe's depth, and the fewest in all that a window may be placed by.
 _SAMPLES = 500
@@ -148,8 +149,8 @@ def refine(
     poses = map_from_window.apply_to_pose(prediction.window_from_camera[agreeing])
     refine_poses([known[slot] for slot in agreeing], poses)
     for slot in agreeing[registration.has_depth[agreeing]]:
-        depth = map_from_window.scale * prediction.depth[slot]
-        known[slot].refine_depth(depth, prediction.confidence[slot])
+        depth = np.float32(map_from_window.scale) * prediction.depth[slot].numpy()
+        known[slot].refine_depth(torch.from_numpy(depth), prediction.confidence[slot])
 
 
 def check_finite(prediction: WindowPrediction) -> None:

@@ -8,7 +8,6 @@ taken away. The network gives them depth all the same.
 from collections.abc import Sequence
 from dataclasses import replace
 
-from da3_ros.engine.content import Content
 from da3_ros.engine.device import finish
 from da3_ros.engine.runner import WindowPrediction, WindowView
 import torch
@@ -26,28 +25,31 @@ def without_unseen(
     depth, confidence = list(prediction.depth), list(prediction.confidence)
     on_device = dict(prediction.on_device)
     for i in dense:
-        seen, content = views[i].seen, views[i].content
-        if seen is None and content is None:
+        view = views[i]
+        if view.seen is None and view.content is None:
             continue
-        depth[i], confidence[i] = depth[i].clone(), confidence[i].clone()
-        if seen is not None:
-            depth[i].masked_fill_(~seen, torch.nan)
-            confidence[i] = torch.where(seen, confidence[i], confidence[i].clamp_max(1.0))
-        if content is not None:
-            depth[i], confidence[i] = (
-                _alone(image, content) for image in (depth[i], confidence[i])
-            )
+        depth[i], confidence[i] = images = _alone(depth[i], confidence[i], view)
         if i in on_device:
-            device = on_device[i][0].device
-            on_device[i] = depth[i].to(device), confidence[i].to(device)
-            finish(device)
+            there = on_device[i]
+            on_device[i] = images if there[0].is_cpu else _alone(*there, view)
+            finish(there[0].device)
     return replace(
         prediction, depth=tuple(depth), confidence=tuple(confidence), on_device=on_device
     )
 
 
-def _alone(image: torch.Tensor, content: Content) -> torch.Tensor:
-    """Return an image (H, W) with NaN around its content."""
-    alone = torch.full_like(image, torch.nan)
-    alone[content.pixels] = image[content.pixels]
-    return alone
+def _alone(
+    depth: torch.Tensor, confidence: torch.Tensor, view: WindowView
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return depth and confidence (H, W) of what a view shows, where they are."""
+    if view.seen is not None:
+        seen = view.seen.to(depth.device)
+        depth = torch.where(seen, depth, torch.nan)
+        confidence = torch.where(seen, confidence, confidence.clamp_max(1.0))
+    if view.content is not None:
+        pixels = view.content.pixels
+        images = torch.full_like(depth, torch.nan), torch.full_like(confidence, torch.nan)
+        for alone, image in zip(images, (depth, confidence), strict=True):
+            alone[pixels] = image[pixels]
+        depth, confidence = images
+    return depth, confidence

@@ -77,7 +77,7 @@ def test_random_weights_are_as_exact_as_the_official_autocast(
         return torch.quantile(errors, 0.99).item()
 
     runner = GraphRunner(net.store_for_inference(torch.bfloat16, CUDA), views=4)
-    ours = error(torch.stack(runner.infer(views).depth))
+    ours = error(torch.stack(list(runner.infer(views).depth)).to(reference.device))
     print(
         f'\n{model}: p99 of depth against float32: ours {ours:.4f}, official {error(theirs):.4f}'
     )
