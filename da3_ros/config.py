@@ -150,7 +150,7 @@ class EngineConfig(Config):
     precision: str = parameter(
         'auto',
         'Precision of the network; auto is bf16 where it is native, else fp16 on a GPU and fp32 '
-        'on a CPU.',
+        'on a CPU; the embedded model takes fp16 on any GPU.',
         choices=('auto', 'fp32', 'bf16', 'fp16'),
     )
     resolution: int = parameter(

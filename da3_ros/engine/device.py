@@ -8,6 +8,9 @@ import torch
 
 _PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
 
+# Models known to compute nothing that float16 can't hold; its errors are a fifth of bfloat16's.
+_FIT_FLOAT16 = {'embedded'}
+
 # Instructions that multiply bfloat16 at twice the pace of float32, as Linux names them.
 _BFLOAT16_FLAGS = {'avx512_bf16', 'amx_bf16'}
 _CPU_INFO = Path('/proc/cpuinfo')
@@ -37,12 +40,18 @@ def resolve_device(name: str) -> torch.device:
     return device
 
 
-def resolve_precision(name: str, device: torch.device) -> torch.dtype:
-    """Return the type of the trunk's matrices; ``auto`` is the fastest that is native."""
+def resolve_precision(name: str, device: torch.device, model: str = '') -> torch.dtype:
+    """
+    Return the type of the trunk's matrices; ``auto`` is the fastest that is native.
+
+    Of two that are as fast on a GPU it is the one with more bits for a ``model`` that fits in it.
+    """
     if name != 'auto':
         return _PRECISIONS[name]
     if device.type == 'cpu':
         return torch.bfloat16 if _cpu_multiplies_bfloat16() else torch.float32
+    if model in _FIT_FLOAT16:
+        return torch.float16
     # Older GPUs emulate bfloat16, slower and in more memory than float16.
     native = torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.bfloat16 if native else torch.float16

@@ -43,7 +43,7 @@ def load_networks(config: EngineConfig, device: torch.device) -> Networks:
         ConfigError: if ``model`` sees single views alone, or ``metric_model`` is not metric.
 
     """
-    precision = resolve_precision(config.precision, device)
+    precision = resolve_precision(config.precision, device, config.model)
     named = load_model(config.model, device, precision)
     if isinstance(named, SingleViewNetwork):
         raise ConfigError(

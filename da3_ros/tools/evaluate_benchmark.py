@@ -111,7 +111,8 @@ def _measurement(
 
     """
     renderer = chosen_renderer(arguments.renderer, device)
-    net = load_model(config.model, device, resolve_precision(config.precision, device))
+    precision = resolve_precision(config.precision, device, config.model)
+    net = load_model(config.model, device, precision)
     resolution = config.resolution or net.config.resolution
     if not isinstance(net, SingleViewNetwork):
         window = net.any_view if isinstance(net, NestedNetwork) else net

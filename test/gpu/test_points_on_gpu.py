@@ -7,6 +7,7 @@ from da3_ros.engine import Frame, StreamingEngine, View
 from da3_ros.engine.device_points import DevicePoints
 from da3_ros.evaluation.courses import corridor
 from da3_ros.evaluation.simulator import NetworkSimulator, Noise
+from da3_ros.geometry.cameras import Distortion
 from da3_ros.parameter_tree import replaced
 from doubles.device_views import on_device
 import numpy as np
@@ -89,8 +90,9 @@ def test_points_beside_work_on_another_stream() -> None:
     torch.cuda.synchronize()
 
 
-def test_points_of_a_stream_made_by_another_thread() -> None:
-    """Views as they leave the engine, each let go while the next is made."""
+@pytest.mark.parametrize('lens', [None, Distortion('plumb_bob', (0.4, 0.1, 0.0, 0.0, 0.0))])
+def test_points_of_a_stream_made_by_another_thread(lens: Distortion | None) -> None:
+    """Views as they leave the engine, each let go while the next is made; dark borders, too."""
     truth = corridor(30, laps=0.2).truth
     config = replaced(NodeConfig(), {'device': 'cuda', 'resolution': 84})
     engine = StreamingEngine(config, NetworkSimulator(truth, Noise()), on_device=True)
@@ -108,7 +110,8 @@ def test_points_of_a_stream_made_by_another_thread() -> None:
     thread = None
     for stamp in sorted(truth.poses['']):
         rgb = np.random.default_rng(stamp % 2**32).integers(0, 256, (56, 84, 3), dtype=np.uint8)
-        (view,) = engine.push([Frame('', stamp, rgb, k)]).views
+        (view,) = engine.push([Frame('', stamp, rgb, k, distortion=lens)]).views
+        assert np.isnan(view.depth_m).any() == (lens is not None)
         if thread is not None:
             thread.join()
         thread = threading.Thread(target=check, args=(view,))

@@ -241,6 +241,17 @@ def test_a_cpu_takes_bfloat16_where_it_is_native(
     assert resolve_precision('auto', torch.device('cpu')) is torch.float32
 
 
+def test_a_gpu_takes_the_half_with_more_bits_for_what_fits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cuda, 'is_bf16_supported', lambda **_: True)
+    gpu = torch.device('cuda', 0)
+    assert resolve_precision('auto', gpu, 'embedded') is torch.float16
+    assert resolve_precision('auto', gpu, 'depth-anything/DA3-LARGE') is torch.bfloat16
+    assert resolve_precision('bf16', gpu, 'embedded') is torch.bfloat16
+    assert resolve_precision('auto', torch.device('cpu'), 'embedded') is not torch.float16
+
+
 def test_precision_names() -> None:
     cpu = torch.device('cpu')
     assert resolve_precision('bf16', cpu) is torch.bfloat16
