@@ -109,6 +109,8 @@ class Keyframe:
     def archive(self) -> None:
         """Keep only what the map needs, in half the room, once the view has left the window."""
         self.view = replace(self.view, image=self.view.image.new_empty(0))
+        # It came from a GPU to memory that cannot be paged out, of which there is little.
+        self.rgb = self.rgb.copy()
         # Confidence is at least 1, and halves hold depth to 0.05 %; beyond 65504 there is no map.
         self.depth = self.depth.clamp_max(6e4).half()
         self.weight = self.weight.clamp_max(6e4).half()
