@@ -1,7 +1,14 @@
 """Rays in PyTorch are those of the NumPy cameras, at the pixels asked for."""
 
 from da3_ros.geometry.cameras import pixel_rays
-from da3_ros.geometry.rays import pixel_grid, rays_through, sampled, sampled_rays, thinned
+from da3_ros.geometry.rays import (
+    pixel_grid,
+    rays_through,
+    sampled,
+    sampled_rays,
+    thinned,
+    valid_depth,
+)
 import numpy as np
 import pytest
 import torch
@@ -37,3 +44,15 @@ def test_thinned_images_hold_the_pixels_of_the_grid(count: int) -> None:
     u, v = pixel_grid(24, 33, count, torch.device('cpu'))
     torch.testing.assert_close(thinned(image, count).flatten(), image[v, u])
     np.testing.assert_array_equal(sampled(image.half(), count), image[v, u].half())
+
+
+def test_what_is_no_depth_is_nan() -> None:
+    """Also where there is a single one; where all is depth nothing is copied."""
+    depth = np.linspace(0.1, 5.0, 12, dtype=np.float32).reshape(3, 4)
+    assert valid_depth(depth) is depth
+    for nothing in (0.0, -1.0, np.inf, -np.inf, np.nan):
+        spoilt = depth.copy()
+        spoilt[1, 2] = nothing
+        found = valid_depth(spoilt)
+        assert np.isnan(found[1, 2]) and found.dtype == np.float32
+        np.testing.assert_array_equal(np.delete(found, 6), np.delete(depth, 6))
