@@ -9,9 +9,6 @@ matrix products do it, and the CPU takes the lens's distortion away.
 Shapes: H W camera's picture, h w network image.
 """
 
-from functools import lru_cache
-
-import cv2
 from da3_ros.engine.device import downloading
 from da3_ros.engine.preprocess import (
     bounded_size,
@@ -20,6 +17,7 @@ from da3_ros.engine.preprocess import (
     Preprocessed,
     straightened,
 )
+from da3_ros.engine.resizing import resizer, resizing_taps, Side
 from da3_ros.geometry.cameras import Distortion, undistortion_sources
 from da3_ros.model.acceleration import has_triton
 from da3_ros.model.presets import IMAGE_MEAN, IMAGE_STD
@@ -67,13 +65,15 @@ class DevicePreprocess:
         bounded = bounded_size(width, height, resolution)
         grows = any(b > s for b, s in zip(bounded, (width, height), strict=True))
         grows_again = any(t > b for t, b in zip(target, bounded, strict=True))
-        sides = zip((width, height), bounded, target, strict=True)
-        columns, rows = ((*side, grows, grows_again, self._device) for side in sides)
+        columns, rows = (
+            Side(*lengths, grows, grows_again)
+            for lengths in zip((width, height), bounded, target, strict=True)
+        )
         if self._is_fused:
             image, small = self._fused(rgb, rows, columns, intrinsics, distortion)
         else:
             straight = straightened(rgb, intrinsics, distortion)
-            image, small = self._multiplied(straight, _resizer(*rows), _resizer(*columns))
+            image, small = self._multiplied(straight, rows, columns)
         if intrinsics is not None:
             intrinsics = np.diag((target[0] / width, target[1] / height, 1.0)) @ intrinsics
         return Preprocessed(image, downloading(small).numpy(), intrinsics)
@@ -88,22 +88,23 @@ class DevicePreprocess:
     def _fused(
         self,
         rgb: np.ndarray,
-        rows: tuple,
-        columns: tuple,
+        rows: Side,
+        columns: Side,
         intrinsics: np.ndarray | None,
         distortion: Distortion | None,
     ) -> tuple[Tensor, Tensor]:
         """Return image and rgb of a picture as it was taken."""
-        from da3_ros.engine.picture_kernel import small_picture, Taps  # imports Triton
+        from da3_ros.engine.picture_kernel import small_picture  # imports Triton
 
         sources = self._sources_of(rgb.shape[:2], intrinsics, distortion)
-        taps = Taps(*_taps(*rows)), Taps(*_taps(*columns))
+        taps = (resizing_taps(side, self._device) for side in (rows, columns))
         return small_picture(self._uploaded(rgb), *taps, sources)
 
-    def _multiplied(self, rgb: np.ndarray, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
+    def _multiplied(self, rgb: np.ndarray, rows: Side, columns: Side) -> tuple[Tensor, Tensor]:
         """Return image and rgb of a picture without distortion."""
         planes = self._uploaded(rgb).permute(2, 0, 1).float()  # (3, H, W)
-        levels = (rows @ planes @ columns.T).round_().clamp_(0, 255)  # (3, h, w)
+        down, across = (resizer(side, self._device) for side in (rows, columns))
+        levels = (down @ planes @ across.T).round_().clamp_(0, 255)  # (3, h, w)
         # Whoever reads the colours of a pixel, and all do, wants them side by side.
         small = levels.byte().permute(1, 2, 0).contiguous()
         return (levels - self._mean) / self._std, small
@@ -135,35 +136,3 @@ class DevicePreprocess:
         staged = torch.empty(rgb.shape, dtype=torch.uint8, pin_memory=True)
         np.copyto(staged.numpy(), rgb)
         return staged.to(self._device, non_blocking=True)
-
-
-@lru_cache(maxsize=32)
-def _resizer(
-    size: int, bounded: int, target: int, grows: bool, grows_again: bool, device: torch.device
-) -> Tensor:
-    """Return the matrix (target, size) of both resizes along one axis, as OpenCV weighs them."""
-    matrix = _weights(bounded, target, grows_again) @ _weights(size, bounded, grows)
-    return torch.from_numpy(matrix).to(device)
-
-
-@lru_cache(maxsize=32)
-def _taps(
-    size: int, bounded: int, target: int, grows: bool, grows_again: bool, device: torch.device
-) -> tuple[Tensor, Tensor]:
-    """Return that matrix by its bands: where each row's begins (target,), and what is in it."""
-    matrix = _resizer(size, bounded, target, grows, grows_again, torch.device('cpu')).numpy()
-    is_used = matrix != 0
-    first = is_used.argmax(axis=1)
-    last = size - 1 - is_used[:, ::-1].argmax(axis=1)
-    at = first[:, None] + np.arange((last - first).max() + 1)
-    bands = np.take_along_axis(matrix, np.minimum(at, size - 1), axis=1) * (at < size)
-    tables = first.astype(np.int32), bands.astype(np.float32)
-    return tuple(torch.from_numpy(table).to(device) for table in tables)
-
-
-def _weights(size: int, target: int, grows: bool) -> np.ndarray:
-    """Return what one resize makes of each pixel alone, (target, size) float32."""
-    if size == target:
-        return np.eye(size, dtype=np.float32)
-    method = cv2.INTER_CUBIC if grows else cv2.INTER_AREA
-    return cv2.resize(np.eye(size, dtype=np.float32), (size, target), interpolation=method)

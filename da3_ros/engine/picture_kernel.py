@@ -6,8 +6,7 @@ that the camera would have taken without its lens's distortion, and each of thos
 that it took.
 """
 
-from typing import NamedTuple
-
+from da3_ros.engine.resizing import Taps
 from da3_ros.model.presets import IMAGE_MEAN, IMAGE_STD
 import torch
 import triton
@@ -15,21 +14,11 @@ import triton.language as tl
 
 _BLOCK = 128  # pixels of a program
 _NAMES = ('RED', 'GREEN', 'BLUE')
-_COLOURS = {name: 255.0 * mean for name, mean in zip(_NAMES, IMAGE_MEAN, strict=True)}
-_COLOURS |= {f'{name}_STD': 255.0 * std for name, std in zip(_NAMES, IMAGE_STD, strict=True)}
+# Means and deviations of the colours, in levels of 255.
+COLOURS = {name: 255.0 * mean for name, mean in zip(_NAMES, IMAGE_MEAN, strict=True)}
+COLOURS |= {f'{name}_STD': 255.0 * std for name, std in zip(_NAMES, IMAGE_STD, strict=True)}
 # What is not compiled for in particular: one binary serves all sizes.
 _ANY = ('height', 'width', 'small_width', 'count', 'row_taps', 'column_taps')
-
-
-class Taps(NamedTuple):
-    """
-    Which pixels along a side make each of the n pixels of a smaller one.
-
-    They are consecutive, from ``first`` (n,) int32 on, with ``weights`` (n, taps) float32.
-    """
-
-    first: torch.Tensor
-    weights: torch.Tensor
 
 
 @triton.jit
@@ -126,7 +115,7 @@ def small_picture(
         rgb,
         *(height, width, small[1], count),
         *(rows.weights.shape[1], columns.weights.shape[1]),
-        **_COLOURS,
+        **COLOURS,
         HAS_LENS=sources is not None,
         BLOCK=_BLOCK,
     )

@@ -9,17 +9,14 @@ import math
 
 from da3_ros.config import NodeConfig
 from da3_ros.engine.device_view import DeviceView
+from da3_ros.engine.picture_kernel import COLOURS
 from da3_ros.geometry.flying import REACHES, SLOPE
-from da3_ros.model.presets import IMAGE_MEAN, IMAGE_STD
 import numpy as np
 import torch
 import triton
 import triton.language as tl
 
 _BLOCK = 256  # points of a program
-_NAMES = ('RED', 'GREEN', 'BLUE')
-_COLOURS = {name: 255.0 * mean for name, mean in zip(_NAMES, IMAGE_MEAN, strict=True)}
-_COLOURS |= {f'{name}_STD': 255.0 * std for name, std in zip(_NAMES, IMAGE_STD, strict=True)}
 # What is not compiled for in particular: one binary serves all sizes, strides and cuts.
 _ANY = (
     *('depth_row', 'depth_column', 'confidence_row', 'confidence_column'),
@@ -165,7 +162,7 @@ def write_points(
         # Nothing is nearer than by a step that leaves no inverse depth.
         1.0 - points.max_edge if points.max_edge > 0 else 0.0,
         *pose[:3].ravel().tolist(),
-        **_COLOURS,
+        **COLOURS,
         SHORT=REACHES[0],
         LONG=REACHES[1],
         SLOPE=SLOPE,
