@@ -13,7 +13,7 @@ from da3_ros.engine.runner import WindowPrediction
 from da3_ros.engine.scale.map_scale import ScaleStatus
 from da3_ros.engine.tracking import Tracking
 from da3_ros.engine.window import Company
-from da3_ros.geometry.transforms import Sim3
+import numpy as np
 
 
 class Placer:
@@ -25,6 +25,7 @@ class Placer:
     """
 
     def __init__(self, intake: Intake, rigging: Rigging, tracking: Tracking) -> None:
+        """Take who knows the stream."""
         self._intake = intake
         self._rigging = rigging
         self._tracking = tracking
@@ -35,7 +36,7 @@ class Placer:
         company: Company,
         newest: Sequence[NewView],
         before: Keyframe | None,
-        scaled_from_map: Sim3,
+        begin_at: np.ndarray | None,
         scale: ScaleStatus,
     ) -> tuple[Registration, list[PlacedView]]:
         """
@@ -49,7 +50,7 @@ class Placer:
             company: Who goes with the new views, at the first slots.
             newest: The new views.
             before: Where a camera was last; None where there is no map yet.
-            scaled_from_map: What makes metres of the map's own lengths, where a pose is given.
+            begin_at: Where the first new view is then (4, 4), in the map's own lengths, if known.
             scale: What is known of the map's scale.
 
         Raises:
@@ -59,10 +60,7 @@ class Placer:
         check_finite(prediction)
         cameras = prediction.intrinsics[len(company) :]
         newest = list(map(self._intake.with_intrinsics, newest, cameras))
-        pose = newest[0].frame.map_from_camera
-        if pose is not None and before is not None:  # in metres, and the map is not
-            pose = scaled_from_map.inverse().apply_to_pose(pose)
-        anchors = company.known or [first_keyframe(newest[0], prediction, before, pose)]
+        anchors = company.known or [first_keyframe(newest[0], prediction, before, begin_at)]
         registration = register_cameras(prediction, anchors, self._rigging.is_rigid)
         placed = [
             place(new, len(company) + i, prediction, registration, company.known)

@@ -285,9 +285,11 @@ class StreamingEngine:
         Raises ``RegistrationError`` if it fits nowhere.
         """
         before = self._last.keyframe if self._last is not None else None
-        scaled_from_map = self._scales.scaled_from_map(self._mapper.part)
+        pose = newest[0].frame.map_from_camera
+        if pose is not None and before is not None:  # in metres, and the map is not
+            pose = self._scales.scaled_from_map(self._mapper.part).inverse().apply_to_pose(pose)
         registration, placed = self._placer.place(
-            prediction, company, newest, before, scaled_from_map, self._scale.status
+            prediction, company, newest, before, pose, self._scale.status
         )
         if not company.known:
             self._start_part(prediction.depth[0], placed)

@@ -22,16 +22,16 @@ def without_unseen(
     Confidence is 1 at dark borders, which are published, and NaN in padding, which never is.
     ``dense`` are the views that have depth.
     """
+    blank = [i for i in dense if views[i].seen is not None or views[i].content is not None]
+    if not blank:
+        return prediction
     depth, confidence = list(prediction.depth), list(prediction.confidence)
     on_device = dict(prediction.on_device)
-    for i in dense:
-        view = views[i]
-        if view.seen is None and view.content is None:
-            continue
-        depth[i], confidence[i] = images = _alone(depth[i], confidence[i], view)
+    for i in blank:
+        depth[i], confidence[i] = images = _alone(depth[i], confidence[i], views[i])
         if i in on_device:
             there = on_device[i]
-            on_device[i] = images if there[0].is_cpu else _alone(*there, view)
+            on_device[i] = images if there[0].is_cpu else _alone(*there, views[i])
             finish(there[0].device)
     return replace(
         prediction, depth=tuple(depth), confidence=tuple(confidence), on_device=on_device
