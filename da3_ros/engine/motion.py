@@ -144,15 +144,14 @@ class _Track:
                 (value, rate, gain * variance, rate_gain * variance, vv - rate_gain * xv)
             )
         most = max(logs)
-        shares = [math.exp(log - most) for log in logs]
-        total = sum(shares)
+        likely = [math.exp(log - most) for log in logs]
+        total = sum(likely)
+        shares = [each / total for each in likely]
         a = b = c = 0.0
         for share, ((x, y, z), *_) in zip(shares, models, strict=True):
-            share /= total
             a, b, c = a + share * x, b + share * y, c + share * z
         self._models, believed = [], 0.0
         for share, ((x, y, z), rate, xx, xv, vv) in zip(shares, models, strict=True):
-            share /= total
             value = (x - a, y - b, z - c)
             believed += share * (xx + _product(value, value))
             self._models.append(_Model(share, value, rate, xx, xv, vv))

@@ -124,7 +124,7 @@ def _points(
     points, weights = [], []
     for slot, k in zip(slots, intrinsics, strict=True):
         depth = prediction.depth[slot]
-        u, v = pixel_grid(*depth.shape, _POINTS_PER_VIEW, depth.device)
+        u, v = pixel_grid(*depth.shape, _POINTS_PER_VIEW)
         in_camera = (rays_through(u, v, k) * depth[v, u, None]).double()
         pose = Sim3.from_rigid(prediction.window_from_camera[slot])
         points.append(transformed(pose, in_camera))

@@ -10,14 +10,12 @@ import torch
 Values = TypeVar('Values', np.ndarray, torch.Tensor)
 
 
-def pixel_grid(
-    height: int, width: int, count: int, device: torch.device | str = 'cpu'
-) -> tuple[torch.Tensor, torch.Tensor]:
+def pixel_grid(height: int, width: int, count: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Return columns u and rows v (N,) of about ``count`` pixels, evenly spread over an image."""
     step = _step(height, width, count)
     v, u = torch.meshgrid(
-        torch.arange(step // 2, height, step, device=device),
-        torch.arange(step // 2, width, step, device=device),
+        torch.arange(step // 2, height, step),
+        torch.arange(step // 2, width, step),
         indexing='ij',
     )
     return u.reshape(-1), v.reshape(-1)
@@ -70,7 +68,7 @@ def rays_through(u: torch.Tensor, v: torch.Tensor, intrinsics: np.ndarray) -> to
 
 @lru_cache(maxsize=32)
 def _numpy_grid(height: int, width: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-    u, v = pixel_grid(height, width, count, torch.device('cpu'))
+    u, v = pixel_grid(height, width, count)
     return u.numpy(), v.numpy()
 
 

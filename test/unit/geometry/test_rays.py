@@ -18,7 +18,7 @@ K = np.array([[300.0, 0.0, 162.0], [0.0, 310.0, 118.0], [0.0, 0.0, 1.0]])
 
 @pytest.mark.parametrize('count', [1, 500, 10**9])
 def test_rays_are_those_of_the_camera(count: int) -> None:
-    u, v = pixel_grid(24, 32, count, torch.device('cpu'))
+    u, v = pixel_grid(24, 32, count)
     assert len(u) <= 24 * 32
     assert 0 <= int(u.min()) <= int(u.max()) < 32
     assert 0 <= int(v.min()) <= int(v.max()) < 24
@@ -34,14 +34,14 @@ def test_rays_of_several_cameras_are_those_of_each() -> None:
 
 
 def test_grid_is_about_as_large_as_asked() -> None:
-    u, _ = pixel_grid(280, 504, 2000, torch.device('cpu'))
+    u, _ = pixel_grid(280, 504, 2000)
     assert 1500 < len(u) < 3000
 
 
 @pytest.mark.parametrize('count', [1, 50, 500, 10**9])
 def test_thinned_images_hold_the_pixels_of_the_grid(count: int) -> None:
     image = torch.arange(24.0 * 33).reshape(24, 33)
-    u, v = pixel_grid(24, 33, count, torch.device('cpu'))
+    u, v = pixel_grid(24, 33, count)
     torch.testing.assert_close(thinned(image, count).flatten(), image[v, u])
     np.testing.assert_array_equal(sampled(image.half(), count), image[v, u].half())
 
